@@ -1,0 +1,16 @@
+//! The nouns of CONTRACT section 1. Parsed once at the border and trusted inside; none derives serde, because each border
+//! (files, store, HTTP) has a shape of its own.
+
+mod caller;
+mod connection;
+mod grant;
+mod name;
+mod secret;
+mod time;
+
+pub use caller::{Allowed, CallerScope};
+pub use connection::{Connection, ConnectionId, ConnectionKey, ConnectionStatus};
+pub use grant::{Freshness, Grant};
+pub use name::{CallerName, IntegrationName, NameError, Org, Person, ProviderId, User};
+pub use secret::Secret;
+pub use time::Timestamp;

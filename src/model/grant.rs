@@ -1,0 +1,144 @@
+//! What the person gave: tokens, expiry, scopes, captured values. Decides when a token is to be refreshed and what a
+//! refresh answer changes; never fetches anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Secret, Timestamp};
+
+/// The tokens of one connection and what is known of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The token that calls carry.
+    pub access_token: Secret,
+    /// The token that gets the next one; some providers give none.
+    pub refresh_token: Option<Secret>,
+    /// The scopes granted, as the provider named them.
+    pub scopes: Vec<String>,
+    /// When this access token was received.
+    pub obtained_at: Timestamp,
+    /// When the access token ends; `None` when the provider does not say, and a 401 is the only sign.
+    pub expires_at: Option<Timestamp>,
+    /// When the refresh token ends if it stays idle; `None` when unknown or never.
+    pub refresh_expires_at: Option<Timestamp>,
+    /// Values that the provider file captures from callback and token answers, usable as `{name}` templates.
+    pub captured: BTreeMap<String, String>,
+}
+
+/// What is to be done with an access token at a given moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Use it.
+    Fresh,
+    /// Use it, and refresh it in the background.
+    Due,
+    /// It is past its end; do not use it.
+    Expired,
+}
+
+impl Grant {
+    /// Whether the access token is good at `now`. It is due ahead of its end by the lesser of 60 s and a tenth of its life
+    /// (CONTRACT section 6).
+    pub fn freshness(&self, now: Timestamp) -> Freshness {
+        match (self.expires_at, self.due_at()) {
+            (Some(expires_at), _) if now >= expires_at => Freshness::Expired,
+            (_, Some(due_at)) if now >= due_at => Freshness::Due,
+            _ => Freshness::Fresh,
+        }
+    }
+
+    /// When the access token becomes due for refreshing; `None` when its end is unknown.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        let expires_at = self.expires_at?;
+        let life = expires_at.since(self.obtained_at);
+        Some(expires_at.minus(Duration::from_secs(60).min(life / 10)))
+    }
+
+    /// The grant after a refresh answer. What the answer leaves out is kept: the refresh token (RFC 6749 section 6), the
+    /// scopes (section 5.1), the captured values, and the refresh token's end when the token itself was kept.
+    #[must_use]
+    pub fn renewed(&self, answer: Self) -> Self {
+        let kept_refresh_token = answer.refresh_token.is_none();
+        let mut captured = self.captured.clone();
+        captured.extend(answer.captured);
+        Self {
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token.or_else(|| self.refresh_token.clone()),
+            scopes: if answer.scopes.is_empty() { self.scopes.clone() } else { answer.scopes },
+            obtained_at: answer.obtained_at,
+            expires_at: answer.expires_at,
+            refresh_expires_at: match answer.refresh_expires_at {
+                None if kept_refresh_token => self.refresh_expires_at,
+                renewed => renewed,
+            },
+            captured,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(obtained_at: i64, expires_at: Option<i64>) -> Grant {
+        Grant {
+            access_token: Secret::new("access"),
+            refresh_token: Some(Secret::new("refresh")),
+            scopes: vec!["read".into()],
+            obtained_at: Timestamp::from_unix_millis(obtained_at),
+            expires_at: expires_at.map(Timestamp::from_unix_millis),
+            refresh_expires_at: None,
+            captured: BTreeMap::from([("team".into(), "blue".into())]),
+        }
+    }
+
+    #[test]
+    fn freshness_by_age() {
+        fn check(life_seconds: i64, age_millis: i64, expected: Freshness) {
+            let grant = grant(0, Some(life_seconds * 1000));
+            assert_eq!(
+                grant.freshness(Timestamp::from_unix_millis(age_millis)),
+                expected,
+                "{life_seconds} s, {age_millis} ms"
+            );
+        }
+        check(3600, 0, Freshness::Fresh);
+        check(3600, 3_539_999, Freshness::Fresh);
+        check(3600, 3_540_000, Freshness::Due);
+        check(3600, 3_600_000, Freshness::Expired);
+        check(2, 1_799, Freshness::Fresh);
+        check(2, 1_800, Freshness::Due);
+        check(2, 2_000, Freshness::Expired);
+        check(0, 0, Freshness::Expired);
+    }
+
+    #[test]
+    fn unknown_expiry_is_fresh_for_ever() {
+        assert_eq!(grant(0, None).freshness(Timestamp::from_unix_millis(i64::MAX)), Freshness::Fresh);
+    }
+
+    #[test]
+    fn a_refresh_keeps_what_the_answer_leaves_out() {
+        let old = grant(0, Some(1000));
+        let answer = Grant {
+            access_token: Secret::new("next"),
+            refresh_token: None,
+            scopes: vec![],
+            captured: BTreeMap::new(),
+            ..grant(5, Some(9))
+        };
+        let renewed = old.renewed(answer);
+        assert_eq!(renewed.access_token, Secret::new("next"));
+        assert_eq!(renewed.refresh_token, old.refresh_token);
+        assert_eq!((renewed.scopes, renewed.captured), (old.scopes, old.captured));
+    }
+
+    #[test]
+    fn a_refresh_takes_what_the_answer_brings() {
+        let answer =
+            Grant { refresh_token: Some(Secret::new("rotated")), scopes: vec!["less".into()], ..grant(5, Some(9)) };
+        let renewed = grant(0, Some(1000)).renewed(answer);
+        assert_eq!(renewed.refresh_token, Some(Secret::new("rotated")));
+        assert_eq!(renewed.scopes, ["less"]);
+    }
+}
