@@ -5,7 +5,15 @@
 //! `tests/it/layers.rs` holds them to that. Down to `provider` everything is pure: no async, clock, random or I/O.
 
 // Pure: decisions.
+pub mod mapping;
 pub mod model;
+pub mod oauth;
+pub mod provider;
+pub mod route;
 
 // Edges: each talks to one outside thing.
 pub mod clock;
+pub mod upstream;
+
+// Joining.
+pub mod server;

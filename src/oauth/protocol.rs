@@ -1,0 +1,295 @@
+//! How one provider wants OAuth to be spoken: the `[oauth]` and `[variables]` tables of a provider file, checked and
+//! compiled. Holds no secret and belongs to no integration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex_lite::Regex;
+use serde_json::Value;
+
+use crate::mapping::{Path, Template};
+
+/// A parameter table: names with the templates of their values. An empty template drops the built-in of that name.
+pub type Parameters = Vec<(String, Template)>;
+
+/// The `[oauth]` table of a provider file.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// The issuer (RFC 8414, OpenID Connect Discovery); fills in the endpoints that the file leaves out.
+    pub issuer: Option<Template>,
+    /// RFC 6749 section 3.1. A query in it is kept; after a `#` the query goes behind the fragment.
+    pub authorization_endpoint: Option<Template>,
+    /// RFC 6749 section 3.2.
+    pub token_endpoint: Option<Template>,
+    /// Where refresh tokens go when not to the token endpoint.
+    pub refresh_endpoint: Option<Template>,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<Template>,
+    /// RFC 7662.
+    pub introspection_endpoint: Option<Template>,
+    /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
+    pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// Body format of token requests.
+    pub token_request_format: TokenRequestFormat,
+    /// More headers on token requests.
+    pub token_request_headers: Parameters,
+    /// PKCE (RFC 7636).
+    pub code_challenge_method: CodeChallengeMethod,
+    /// Scopes asked for when the integration names none.
+    pub scopes: Vec<String>,
+    /// Joins scopes in requests.
+    pub scope_separator: String,
+    /// Whether the separator is percent-encoded in the authorization URL.
+    pub scope_encoding: ScopeEncoding,
+    /// Added to, or changing, the authorization request.
+    pub authorization_params: Parameters,
+    /// Added to, or changing, the code exchange.
+    pub token_params: Parameters,
+    /// Added to, or changing, the refresh request.
+    pub refresh_params: Parameters,
+    /// What a refresh does to the refresh token.
+    pub refresh: RefreshMode,
+    /// Life of an access token when the answer does not say.
+    pub access_token_lifetime: Option<Duration>,
+    /// Life of an idle refresh token when the answer does not say.
+    pub refresh_token_lifetime: Option<Duration>,
+    /// How long the provider still takes a rotated refresh token.
+    pub grace: Option<Duration>,
+    /// Error codes of the token endpoint that end a grant; everything else is transient.
+    pub terminal_errors: Vec<String>,
+    /// Where the token answer keeps its fields.
+    pub token_response: TokenResponse,
+    /// Values kept from token answers.
+    pub token_capture: BTreeMap<String, TokenCapture>,
+    /// Values kept from the redirect's query.
+    pub callback_capture: BTreeMap<String, CallbackCapture>,
+    /// How tokens are revoked.
+    pub revocation: Revocation,
+    /// Values that the operator or the person supplies.
+    pub variables: BTreeMap<String, Variable>,
+    /// When an endpoint of this file is switched off.
+    pub sunset: Option<Sunset>,
+}
+
+/// Client authentication at the token endpoint (RFC 6749 section 2.3, RFC 7591 section 2). Never two at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// `client_secret_post`: id and secret in the body.
+    ClientSecretPost,
+    /// `client_secret_basic`: id and secret, form-encoded, in an `Authorization: Basic` header.
+    ClientSecretBasic,
+    /// `none`: a public client, which sends its id only.
+    None,
+}
+
+/// Body format of a token request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRequestFormat {
+    /// `application/x-www-form-urlencoded`, as RFC 6749 says.
+    Form,
+    /// A JSON object.
+    Json,
+    /// Parameters in the query of a POST without a body.
+    Query,
+}
+
+/// PKCE (RFC 7636 section 4.2). `plain` cannot be configured: it protects nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CodeChallengeMethod {
+    /// The default.
+    S256,
+    /// Only where the provider refuses PKCE.
+    None,
+}
+
+/// How scopes are written into the authorization URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScopeEncoding {
+    /// Percent-encoded as any value.
+    Percent,
+    /// The separator stands as it is; the scopes are encoded.
+    Raw,
+}
+
+/// What a refresh does to the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// The old one stays unless the answer brings another.
+    Keep,
+    /// Each answer brings another, and the old one dies.
+    Rotate,
+    /// The answer holds no token: the old ones live on, and their life starts again.
+    Extend,
+    /// The provider does not refresh.
+    None,
+}
+
+/// Where a token answer keeps its fields. Each list is tried in order; empty lists mean RFC 6749's own names.
+#[derive(Clone, Debug, Default)]
+pub struct TokenResponse {
+    /// Default `$.access_token`.
+    pub access_token: Vec<Path>,
+    /// Default `$.refresh_token`.
+    pub refresh_token: Vec<Path>,
+    /// Default `$.token_type`.
+    pub token_type: Vec<Path>,
+    /// Default `$.expires_in`; number or text.
+    pub expires_in: Vec<Path>,
+    /// How many `expires_in` make a second; 1 when the file says nothing, 1000 for milliseconds.
+    pub expires_in_per_second: Option<u32>,
+    /// Default `$.expires_at`; epoch seconds, epoch milliseconds or RFC 3339.
+    pub expires_at: Vec<Path>,
+    /// Default `$.refresh_token_expires_in`, `$.refresh_expires_in`, `$.x_refresh_token_expires_in`.
+    pub refresh_token_expires_in: Vec<Path>,
+    /// Default `$.scope`, `$.scopes`; text or an array.
+    pub scope: Vec<Path>,
+    /// Default `$.error`. Read on HTTP 200 too.
+    pub error: Vec<ErrorSign>,
+    /// Default `$.error_description`, for the log.
+    pub error_description: Vec<Path>,
+}
+
+/// A field whose presence says that the answer is an error.
+#[derive(Clone, Debug)]
+pub struct ErrorSign {
+    /// Where it stands.
+    pub path: Path,
+    /// The value that means no error after all (`0` at TikTok, `true` for Slack's `ok`); absent means no error too.
+    pub ok: Option<Value>,
+}
+
+/// A value kept from a token answer.
+#[derive(Clone, Debug)]
+pub struct TokenCapture {
+    /// Where it stands.
+    pub path: Path,
+    /// What the whole value has to match; a value that does not is dropped.
+    pub pattern: Option<Regex>,
+}
+
+/// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or a
+/// pattern.
+#[derive(Clone, Debug)]
+pub struct CallbackCapture {
+    /// The name of the query parameter.
+    pub param: String,
+    /// Taken when the parameter is missing; looked up in `map` like a sent one.
+    pub default: Option<String>,
+    /// What the whole value has to match.
+    pub pattern: Option<Regex>,
+    /// When not empty, only these values are let through, and become what stands beside them.
+    pub map: BTreeMap<String, String>,
+}
+
+/// How a token is revoked: RFC 7009 unless the file says otherwise.
+#[derive(Clone, Debug)]
+pub struct Revocation {
+    /// The request's method; `POST`.
+    pub method: String,
+    /// Body format; form.
+    pub format: TokenRequestFormat,
+    /// Client authentication when it differs from the token endpoint's.
+    pub auth_method: Option<AuthMethod>,
+    /// The whole parameter table when given; otherwise `token` and `token_type_hint`.
+    pub params: Option<Parameters>,
+    /// More headers.
+    pub headers: Parameters,
+    /// What else a revocation takes with it.
+    pub scope: RevocationScope,
+}
+
+/// How far a revocation reaches. Decides whether a replaced grant may be revoked while its successor lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationScope {
+    /// The tokens of that one grant.
+    Grant,
+    /// Perhaps every grant that the account gave to this client; the default, because servers differ and a wrong guess
+    /// would kill the connection that was just made.
+    Client,
+}
+
+/// A value that the operator sets on the integration or the person is asked for when connecting.
+#[derive(Clone, Debug, Default)]
+pub struct Variable {
+    /// What the person reads.
+    pub title: Option<String>,
+    /// What explains it.
+    pub help: Option<String>,
+    /// Taken when nobody gives one.
+    pub default: Option<String>,
+    /// What the whole value has to match.
+    pub pattern: Option<Regex>,
+    /// The only values that are let through.
+    pub allowed: Vec<String>,
+    /// Only the operator may set it, on the integration.
+    pub operator_only: bool,
+}
+
+impl Variable {
+    /// Whether the value may stand for this variable.
+    pub fn accepts(&self, value: &str) -> bool {
+        let listed = self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed == value);
+        listed && self.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value))
+    }
+}
+
+/// True when the pattern matches the value from its first to its last byte.
+pub(super) fn matches_whole(pattern: &Regex, value: &str) -> bool {
+    pattern.find(value).is_some_and(|found| found.start() == 0 && found.end() == value.len())
+}
+
+/// An announced end of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sunset {
+    /// The day, `YYYY-MM-DD`.
+    pub date: String,
+    /// What ends, and what to use instead.
+    pub note: String,
+}
+
+impl Default for Protocol {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            authorization_endpoint: None,
+            token_endpoint: None,
+            refresh_endpoint: None,
+            revocation_endpoint: None,
+            introspection_endpoint: None,
+            token_endpoint_auth_method: None,
+            token_request_format: TokenRequestFormat::Form,
+            token_request_headers: Vec::new(),
+            code_challenge_method: CodeChallengeMethod::S256,
+            scopes: Vec::new(),
+            scope_separator: " ".into(),
+            scope_encoding: ScopeEncoding::Percent,
+            authorization_params: Vec::new(),
+            token_params: Vec::new(),
+            refresh_params: Vec::new(),
+            refresh: RefreshMode::Keep,
+            access_token_lifetime: None,
+            refresh_token_lifetime: None,
+            grace: None,
+            terminal_errors: vec!["invalid_grant".into()],
+            token_response: TokenResponse::default(),
+            token_capture: BTreeMap::new(),
+            callback_capture: BTreeMap::new(),
+            revocation: Revocation::default(),
+            variables: BTreeMap::new(),
+            sunset: None,
+        }
+    }
+}
+
+impl Default for Revocation {
+    fn default() -> Self {
+        Self {
+            method: "POST".into(),
+            format: TokenRequestFormat::Form,
+            auth_method: None,
+            params: None,
+            headers: Vec::new(),
+            scope: RevocationScope::Client,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The `[server]` and `[callers]` tables, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::model::{CallerName, CallerScope};
+
+/// The `[server]` table and who may call.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where callers and browsers come in.
+    pub listen: SocketAddr,
+    /// What browsers reach us as; redirect URIs are built from it. No trailing slash in its path.
+    pub public_url: Url,
+    /// Health, readiness, metrics; never tokens. `None` when switched off with `""`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Browser origins that may read answers and receive callback messages; exact, as `Origin` writes them.
+    pub allowed_origins: Vec<String>,
+    /// More `Host` values, lower case, with or without port.
+    pub allowed_hosts: Vec<String>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Put before `/integrations` and `/proxy`; empty, or begins with `/` and does not end with it.
+    pub base_path: String,
+    /// SHA-256 of the admin key.
+    pub admin_key_hash: Option<KeyHash>,
+    /// How long requests in flight may take after SIGTERM.
+    pub drain: Duration,
+    /// How long to go on accepting after SIGTERM, for pods that stop all containers at once.
+    pub drain_delay: Duration,
+    /// TLS of our own, when there is no other in front.
+    pub tls: Option<Tls>,
+    /// Bounds on what one peer may take.
+    pub limits: Limits,
+    /// API keys; none means the open mode.
+    pub callers: Vec<Caller>,
+}
+
+/// The `[server.tls]` table: PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// The `[server.limits]` table.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest request head in bytes; more is 431.
+    pub header_bytes: usize,
+    /// Most header fields; more is 431.
+    pub headers: usize,
+    /// Most open connections; further ones wait in the accept queue.
+    pub connections: usize,
+    /// How long a connection may stay without a request.
+    pub idle: Duration,
+    /// How long a request head may take, the detection of the HTTP version and the TLS handshake included.
+    pub header_timeout: Duration,
+    /// Most streams of one HTTP/2 connection.
+    pub streams: u32,
+    /// Largest form or JSON body of Keyferry's own endpoints, in bytes; more is 413.
+    pub form_bytes: usize,
+}
+
+/// One `[callers.<name>]` table.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Its name, for logs.
+    pub name: CallerName,
+    /// SHA-256 of its key.
+    pub key_hash: KeyHash,
+    /// What it may do.
+    pub scope: CallerScope,
+}
+
+/// The SHA-256 of an API key, compared in constant time by its user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 * 1024,
+            headers: 100,
+            connections: 10_000,
+            idle: Duration::from_secs(75),
+            header_timeout: Duration::from_secs(30),
+            streams: 100,
+            form_bytes: 64 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// True when nobody has to prove anything: no callers are configured. Only lawful on loopback, which configuration
+    /// enforces.
+    pub fn is_open(&self) -> bool {
+        self.callers.is_empty()
+    }
+}

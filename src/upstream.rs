@@ -1,0 +1,68 @@
+//! Everything that goes out: dialling with the address check, TLS, pools, the streamed call and the small fetch.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// The `[net]` table.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// PEM file with roots in addition to the compiled-in ones.
+    pub ca_file: Option<PathBuf>,
+    /// Hosts and ranges that may be dialled though their addresses are not public.
+    pub allow: Vec<AllowedDestination>,
+    /// Whether plain http may leave this machine.
+    pub allow_http: bool,
+    /// An HTTP proxy for everything outbound, dialled with CONNECT: `http://host:port`.
+    pub proxy: Option<String>,
+    /// DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// From the end of the request until the head of the answer.
+    pub response_timeout: Duration,
+    /// Longest silence inside a body, and life of an upgraded connection without traffic.
+    pub idle_timeout: Duration,
+    /// Idle connections kept for each provider host.
+    pub pool_idle_per_host: usize,
+    /// How long an idle connection is kept.
+    pub pool_idle_timeout: Duration,
+    /// Deadline of a whole token, revocation or discovery request.
+    pub token_timeout: Duration,
+}
+
+/// One entry of `[net] allow`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowedDestination {
+    /// A host name, compared without regard to case.
+    Host(String),
+    /// A range of addresses.
+    Range(IpNet),
+}
+
+impl AllowedDestination {
+    /// Whether the entry lets this address of this host through.
+    pub fn permits(&self, host: &str, address: IpAddr) -> bool {
+        match self {
+            Self::Host(name) => name.eq_ignore_ascii_case(host),
+            Self::Range(range) => range.contains(&address.to_canonical()),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            allow: Vec::new(),
+            allow_http: false,
+            proxy: None,
+            connect_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(300),
+            pool_idle_per_host: 128,
+            pool_idle_timeout: Duration::from_secs(60),
+            token_timeout: Duration::from_secs(20),
+        }
+    }
+}
