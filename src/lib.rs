@@ -13,7 +13,9 @@ pub mod route;
 
 // Edges: each talks to one outside thing.
 pub mod clock;
+pub mod telemetry;
 pub mod upstream;
 
 // Joining.
+pub mod broker;
 pub mod server;

@@ -22,7 +22,11 @@ pub struct PathError(String);
 impl Path {
     /// Compiles the text, which has to begin with `$`.
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let query = parse_json_path(text).map_err(|_| PathError(text.to_owned()))?;
+        let mistake = || PathError(text.to_owned());
+        if !text.starts_with('$') {
+            return Err(mistake());
+        }
+        let query = parse_json_path(text).map_err(|_| mistake())?;
         Ok(Self { text: text.into(), query })
     }
 
