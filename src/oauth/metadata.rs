@@ -1,0 +1,248 @@
+//! Authorization server metadata (RFC 8414, OpenID Connect Discovery 1.0) and the endpoints that result from it and the
+//! provider file together. What the file writes wins.
+
+use serde::Deserialize;
+
+use super::{AuthMethod, Client, Protocol, Values};
+use crate::mapping::{Encoding, Template};
+
+/// The fields of a metadata document that we use.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Metadata {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    #[serde(default)]
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// Why a document is not the metadata of the issuer that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// Not JSON, or not of the shape of RFC 8414 section 3.2.
+    #[error("the metadata document cannot be read: {0}")]
+    Unreadable(String),
+    /// RFC 8414 section 3.3: the issuer has to be identical.
+    #[error("the metadata document is that of another issuer")]
+    OtherIssuer,
+}
+
+/// Where the requests of one connection go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The issuer, when it is known.
+    pub issuer: Option<String>,
+    /// Whether callbacks have to carry `iss` (RFC 9207 section 2.3).
+    pub iss_required: bool,
+    /// RFC 6749 section 3.1.
+    pub authorization: String,
+    /// RFC 6749 section 3.2.
+    pub token: String,
+    /// The token endpoint unless the provider refreshes elsewhere.
+    pub refresh: String,
+    /// RFC 7009.
+    pub revocation: Option<String>,
+    /// Client authentication at all of them.
+    pub auth_method: AuthMethod,
+}
+
+/// Why there are no endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Neither the file nor the metadata has it.
+    #[error("neither the provider file nor the issuer's metadata names the {0}")]
+    Missing(&'static str),
+    /// A template asks for a value that this connection does not have.
+    #[error("the {0} needs a variable that has no value")]
+    NoValue(&'static str),
+    /// It is not a URL that a secret may be sent to.
+    #[error("the {0} is not an https URL (plain http only towards this machine)")]
+    NotAUrl(&'static str),
+}
+
+impl Metadata {
+    /// Parses the document that the issuer's well-known address answered with.
+    pub fn parse(body: &[u8], issuer: &str) -> Result<Self, MetadataError> {
+        let metadata: Self =
+            serde_json::from_slice(body).map_err(|error| MetadataError::Unreadable(error.to_string()))?;
+        if metadata.issuer == issuer { Ok(metadata) } else { Err(MetadataError::OtherIssuer) }
+    }
+
+    /// Where the document may be: OpenID's suffix first, since more servers have it, then RFC 8414's infix.
+    pub fn addresses(issuer: &str) -> Vec<String> {
+        let trimmed = issuer.trim_end_matches('/');
+        let mut addresses = vec![format!("{trimmed}/.well-known/openid-configuration")];
+        let authority_end = trimmed
+            .find("://")
+            .map(|at| at + 3)
+            .map(|start| trimmed[start..].find('/').map_or(trimmed.len(), |slash| start + slash));
+        if let Some(end) = authority_end {
+            let (origin, path) = trimmed.split_at(end);
+            addresses.push(format!("{origin}/.well-known/oauth-authorization-server{path}"));
+        }
+        addresses
+    }
+
+    /// The method to use when the file names none. RFC 8414 section 2: an absent list means `client_secret_basic`.
+    fn preferred_auth_method(&self) -> AuthMethod {
+        let supported = self.token_endpoint_auth_methods_supported.as_deref();
+        let names = |method: &str| supported.is_some_and(|list| list.iter().any(|name| name == method));
+        if names("client_secret_post") && !names("client_secret_basic") {
+            AuthMethod::ClientSecretPost
+        } else {
+            AuthMethod::ClientSecretBasic
+        }
+    }
+}
+
+impl Endpoints {
+    /// The endpoints of a client, from the file and, where it has an issuer, the metadata. `allow_http` lets plain http
+    /// leave this machine, as `[net]` may.
+    pub fn resolve(
+        protocol: &Protocol,
+        metadata: Option<&Metadata>,
+        client: &Client,
+        values: Values<'_>,
+        allow_http: bool,
+    ) -> Result<Self, EndpointError> {
+        let written = |template: &Option<Template>, discovered: Option<&String>, name: &'static str| {
+            let url = match template {
+                Some(template) => {
+                    template.render(Encoding::Url, |name| values.get(name)).ok_or(EndpointError::NoValue(name))?
+                }
+                None => match discovered {
+                    Some(url) => url.clone(),
+                    None => return Ok(None),
+                },
+            };
+            if may_take_a_secret(&url, allow_http) { Ok(Some(url)) } else { Err(EndpointError::NotAUrl(name)) }
+        };
+        let authorization = written(
+            &protocol.authorization_endpoint,
+            metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
+            "authorization_endpoint",
+        )?
+        .ok_or(EndpointError::Missing("authorization_endpoint"))?;
+        let token = written(
+            &protocol.token_endpoint,
+            metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),
+            "token_endpoint",
+        )?
+        .ok_or(EndpointError::Missing("token_endpoint"))?;
+        let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
+        let revocation = written(
+            &protocol.revocation_endpoint,
+            metadata.and_then(|metadata| metadata.revocation_endpoint.as_ref()),
+            "revocation_endpoint",
+        )?;
+        let auth_method = match (protocol.token_endpoint_auth_method, &client.secret, metadata) {
+            (Some(method), ..) => method,
+            (None, None, _) => AuthMethod::None,
+            (None, Some(_), Some(metadata)) => metadata.preferred_auth_method(),
+            (None, Some(_), None) => AuthMethod::ClientSecretPost,
+        };
+        Ok(Self {
+            issuer: metadata.map(|metadata| metadata.issuer.clone()),
+            iss_required: metadata.is_some_and(|metadata| metadata.authorization_response_iss_parameter_supported),
+            authorization,
+            refresh: refresh.unwrap_or_else(|| token.clone()),
+            token,
+            revocation,
+            auth_method,
+        })
+    }
+}
+
+/// Https to anywhere, or plain http towards this machine. The address itself is checked once more when it is dialled.
+fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
+    let Ok(url) = url::Url::parse(text) else { return false };
+    if !url.username().is_empty() || url.password().is_some() {
+        return false;
+    }
+    match (url.scheme(), url.host()) {
+        ("https", Some(_)) => true,
+        ("http", Some(_)) if allow_http => true,
+        ("http", Some(url::Host::Domain(name))) => name == "localhost" || name.ends_with(".localhost"),
+        ("http", Some(url::Host::Ipv4(address))) => address.is_loopback(),
+        ("http", Some(url::Host::Ipv6(address))) => address.is_loopback(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    fn client(secret: Option<&str>) -> Client {
+        Client { id: "me".into(), secret: secret.map(Secret::new), redirect_uri: String::new(), scopes: vec![] }
+    }
+
+    #[test]
+    fn addresses_of_a_document() {
+        fn check(issuer: &str, expected: [&str; 2]) {
+            assert_eq!(Metadata::addresses(issuer), expected);
+        }
+        check(
+            "https://as.example",
+            [
+                "https://as.example/.well-known/openid-configuration",
+                "https://as.example/.well-known/oauth-authorization-server",
+            ],
+        );
+        check(
+            "https://as.example/realms/a",
+            [
+                "https://as.example/realms/a/.well-known/openid-configuration",
+                "https://as.example/.well-known/oauth-authorization-server/realms/a",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_document_has_to_be_the_issuers() {
+        let body = br#"{"issuer":"https://as.example/"}"#;
+        assert_eq!(Metadata::parse(body, "https://as.example"), Err(MetadataError::OtherIssuer));
+        assert!(matches!(Metadata::parse(b"<html>", "x"), Err(MetadataError::Unreadable(_))));
+    }
+
+    #[test]
+    fn auth_method_by_metadata() {
+        fn check(methods: &str, secret: Option<&str>, expected: AuthMethod) {
+            let body = format!(
+                r#"{{"issuer":"https://a","authorization_endpoint":"https://a/a","token_endpoint":"https://a/t"{methods}}}"#
+            );
+            let metadata = Metadata::parse(body.as_bytes(), "https://a").expect("metadata");
+            let endpoints =
+                Endpoints::resolve(&Protocol::default(), Some(&metadata), &client(secret), Values::default(), false);
+            assert_eq!(endpoints.expect("endpoints").auth_method, expected, "{methods}");
+        }
+        check("", Some("s"), AuthMethod::ClientSecretBasic);
+        check("", None, AuthMethod::None);
+        check(
+            r#","token_endpoint_auth_methods_supported":["client_secret_post"]"#,
+            Some("s"),
+            AuthMethod::ClientSecretPost,
+        );
+        let both = r#","token_endpoint_auth_methods_supported":["client_secret_post","client_secret_basic"]"#;
+        check(both, Some("s"), AuthMethod::ClientSecretBasic);
+    }
+
+    #[test]
+    fn secrets_go_only_to_safe_urls() {
+        fn check(url: &str, expected: bool) {
+            assert_eq!(may_take_a_secret(url, false), expected, "{url}");
+        }
+        check("https://as.example/token", true);
+        check("http://127.0.0.1:9/token", true);
+        check("http://localhost/token", true);
+        check("http://[::1]/token", true);
+        check("http://as.example/token", false);
+        check("https://user:pass@as.example/", false);
+        check("ftp://as.example/", false);
+        check("nonsense", false);
+    }
+}

@@ -1,0 +1,349 @@
+//! Token requests, built from one parameter table: the built-ins of RFC 6749, then what the provider file adds, renames or
+//! drops, then client authentication. One request never authenticates twice (RFC 6749 section 2.3).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use super::{AuthMethod, Client, Endpoints, Parameters, Protocol, TokenRequestFormat, Values};
+use crate::mapping::Encoding;
+use crate::model::{Grant, Secret};
+
+/// A small request to a provider: token, revocation, discovery. Its `Debug` shows neither headers nor body.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: &'static str,
+    /// The URL; holds parameters, and so secrets, where the provider wants them in the query.
+    pub url: String,
+    /// Headers, in order.
+    pub headers: Vec<(String, Secret)>,
+    /// The body; empty for none.
+    pub body: Secret,
+}
+
+impl std::fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let url = self.url.split(['?', '#']).next().unwrap_or_default();
+        f.debug_struct("HttpRequest").field("method", &self.method).field("url", &url).finish_non_exhaustive()
+    }
+}
+
+/// The request that exchanges a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+pub fn exchange_request(
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    verifier: Option<&Secret>,
+    values: Values<'_>,
+) -> HttpRequest {
+    let mut parameters = Table::new();
+    parameters.set("grant_type", "authorization_code");
+    parameters.set_from(values, "code");
+    parameters.set_from(values, "redirect_uri");
+    if let Some(verifier) = verifier {
+        parameters.set("code_verifier", verifier.expose());
+    }
+    parameters.apply(&protocol.token_params, values);
+    token_request(protocol, endpoints, &endpoints.token, parameters, values)
+}
+
+/// The request that refreshes a grant (RFC 6749 section 6). `None` when there is nothing to present.
+pub fn refresh_request(
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    grant: &Grant,
+    values: Values<'_>,
+) -> Option<HttpRequest> {
+    let values = Values {
+        access_token: Some(&grant.access_token),
+        refresh_token: grant.refresh_token.as_ref(),
+        captured: Some(&grant.captured),
+        ..values
+    };
+    let mut parameters = Table::new();
+    parameters.set("grant_type", "refresh_token");
+    parameters.set_from(values, "refresh_token");
+    parameters.apply(&protocol.refresh_params, values);
+    let presents_access_token =
+        protocol.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"));
+    if grant.refresh_token.is_none() && !presents_access_token {
+        return None;
+    }
+    Some(token_request(protocol, endpoints, &endpoints.refresh, parameters, values))
+}
+
+fn token_request(
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    url: &str,
+    mut parameters: Table,
+    values: Values<'_>,
+) -> HttpRequest {
+    let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
+    let drops = &protocol.token_params;
+    authenticate(endpoints.auth_method, values.client, drops, &mut parameters, &mut headers);
+    render_headers(&protocol.token_request_headers, values, &mut headers);
+    parameters.into_request("POST", url, protocol.token_request_format, headers)
+}
+
+/// Puts id and secret where the method says. A table that drops `client_id` or `client_secret` sends them under another
+/// name, so the built-in is left out.
+pub(super) fn authenticate(
+    method: AuthMethod,
+    client: Option<&Client>,
+    table: &Parameters,
+    parameters: &mut Table,
+    headers: &mut Vec<(String, Secret)>,
+) {
+    let Some(client) = client else { return };
+    let dropped = |name: &str| table.iter().any(|(dropped, template)| dropped == name && template.is_empty());
+    let secret = client.secret.as_ref().map_or("", Secret::expose);
+    match method {
+        AuthMethod::ClientSecretBasic => headers.push(("authorization".into(), basic(&client.id, secret))),
+        AuthMethod::ClientSecretPost | AuthMethod::None => {
+            if !dropped("client_id") {
+                parameters.set_unless_present("client_id", &client.id);
+            }
+            // An empty `client_secret=` is refused by some providers, so it is left out.
+            if method == AuthMethod::ClientSecretPost && !secret.is_empty() && !dropped("client_secret") {
+                parameters.set_unless_present("client_secret", secret);
+            }
+        }
+    }
+}
+
+/// Id and secret are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
+fn basic(id: &str, secret: &str) -> Secret {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let joined = Secret::new(format!("{}:{}", encode(id), encode(secret)));
+    Secret::new(format!("Basic {}", STANDARD.encode(joined.expose())))
+}
+
+pub(super) fn render_headers(table: &Parameters, values: Values<'_>, headers: &mut Vec<(String, Secret)>) {
+    for (name, template) in table {
+        let name = name.to_ascii_lowercase();
+        headers.retain(|(present, _)| *present != name);
+        if let Some(value) = template.render(Encoding::Raw, |name| values.get(name)).filter(|value| !value.is_empty()) {
+            headers.push((name, Secret::new(value)));
+        }
+    }
+}
+
+/// Parameters of one request, in order, each name once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table(Vec<(String, Secret)>);
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        match self.0.iter_mut().find(|(present, _)| present == name) {
+            Some((_, present)) => *present = Secret::new(value),
+            None => self.0.push((name.to_owned(), Secret::new(value))),
+        }
+    }
+
+    fn set_unless_present(&mut self, name: &str, value: &str) {
+        if !self.0.iter().any(|(present, _)| present == name) {
+            self.set(name, value);
+        }
+    }
+
+    /// The built-in of that name, when it has a value in this request.
+    pub(super) fn set_from(&mut self, values: Values<'_>, name: &str) {
+        if let Some(value) = values.get(name) {
+            self.set(name, &value);
+        }
+    }
+
+    /// The provider's table: an empty template drops, others add or replace. A parameter whose template lacks a value, or
+    /// renders to nothing, is left out: providers refuse empty parameters.
+    pub(super) fn apply(&mut self, table: &Parameters, values: Values<'_>) {
+        for (name, template) in table {
+            match template.render(Encoding::Raw, |name| values.get(name)).filter(|value| !value.is_empty()) {
+                Some(value) => self.set(name, &value),
+                None => self.0.retain(|(present, _)| present != name),
+            }
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.expose()))
+    }
+
+    pub(super) fn into_request(
+        self,
+        method: &'static str,
+        url: &str,
+        format: TokenRequestFormat,
+        mut headers: Vec<(String, Secret)>,
+    ) -> HttpRequest {
+        let form = || form_urlencoded::Serializer::new(String::new()).extend_pairs(self.iter()).finish();
+        let (url, content_type, body) = match format {
+            TokenRequestFormat::Form => (url.to_owned(), Some("application/x-www-form-urlencoded"), form()),
+            TokenRequestFormat::Json => {
+                let object: Map<String, Value> =
+                    self.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
+                (url.to_owned(), Some("application/json"), Value::Object(object).to_string())
+            }
+            TokenRequestFormat::Query => {
+                let joint = if url.contains('?') { '&' } else { '?' };
+                (format!("{url}{joint}{}", form()), None, String::new())
+            }
+        };
+        if let Some(content_type) = content_type
+            && !headers.iter().any(|(name, _)| name == "content-type")
+        {
+            headers.push(("content-type".into(), Secret::new(content_type)));
+        }
+        HttpRequest { method, url, headers, body: Secret::new(body) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::mapping::Template;
+    use crate::model::Timestamp;
+
+    fn client() -> Client {
+        Client {
+            id: "id:1 %".into(),
+            secret: Some(Secret::new("s+e/c=r&t")),
+            redirect_uri: "http://localhost:8080/cb".into(),
+            scopes: vec![],
+        }
+    }
+
+    fn endpoints(auth_method: AuthMethod) -> Endpoints {
+        Endpoints {
+            issuer: None,
+            iss_required: false,
+            authorization: "https://as.example/authorize".into(),
+            token: "https://as.example/token?tenant=1".into(),
+            refresh: "https://as.example/refresh".into(),
+            revocation: None,
+            auth_method,
+        }
+    }
+
+    fn grant() -> Grant {
+        Grant {
+            access_token: Secret::new("AT"),
+            refresh_token: Some(Secret::new("RT")),
+            scopes: vec![],
+            obtained_at: Timestamp::from_unix_millis(0),
+            expires_at: None,
+            refresh_expires_at: None,
+            captured: BTreeMap::new(),
+        }
+    }
+
+    fn table(pairs: &[(&str, &str)]) -> Parameters {
+        pairs.iter().map(|(name, text)| ((*name).into(), Template::parse(text).expect("a template"))).collect()
+    }
+
+    fn written(request: &HttpRequest) -> String {
+        let headers: Vec<_> =
+            request.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
+        format!("{} {}\n{}\n\n{}", request.method, request.url, headers.join("\n"), request.body.expose())
+    }
+
+    fn check_exchange(protocol: &Protocol, auth_method: AuthMethod, expected: &str) {
+        let client = client();
+        let values = Values { client: Some(&client), code: Some("c/1"), ..Values::default() };
+        let request = exchange_request(protocol, &endpoints(auth_method), Some(&Secret::new("ver")), values);
+        assert_eq!(written(&request), expected);
+    }
+
+    #[test]
+    fn exchange_with_post() {
+        check_exchange(
+            &Protocol::default(),
+            AuthMethod::ClientSecretPost,
+            "POST https://as.example/token?tenant=1\naccept: application/json\ncontent-type: application/x-www-form-urlencoded\n\n\
+             grant_type=authorization_code&code=c%2F1&redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fcb&code_verifier=ver\
+             &client_id=id%3A1+%25&client_secret=s%2Be%2Fc%3Dr%26t",
+        );
+    }
+
+    #[test]
+    fn exchange_with_basic_and_json() {
+        let protocol = Protocol { token_request_format: TokenRequestFormat::Json, ..Protocol::default() };
+        check_exchange(
+            &protocol,
+            AuthMethod::ClientSecretBasic,
+            "POST https://as.example/token?tenant=1\naccept: application/json\n\
+             authorization: Basic aWQlM0ExKyUyNTpzJTJCZSUyRmMlM0RyJTI2dA==\ncontent-type: application/json\n\n\
+             {\"code\":\"c/1\",\"code_verifier\":\"ver\",\"grant_type\":\"authorization_code\",\"redirect_uri\":\"http://localhost:8080/cb\"}",
+        );
+    }
+
+    #[test]
+    fn exchange_renames_and_drops() {
+        let protocol = Protocol {
+            token_request_format: TokenRequestFormat::Query,
+            token_params: table(&[
+                ("client_id", ""),
+                ("client_secret", ""),
+                ("code", ""),
+                ("redirect_uri", ""),
+                ("grant_type", ""),
+                ("code_verifier", ""),
+                ("app_id", "{client_id}"),
+                ("secret", "{client_secret}"),
+                ("auth_code", "{code}"),
+                ("empty", "{state}"),
+            ]),
+            ..Protocol::default()
+        };
+        check_exchange(
+            &protocol,
+            AuthMethod::ClientSecretPost,
+            "POST https://as.example/token?tenant=1&app_id=id%3A1+%25&secret=s%2Be%2Fc%3Dr%26t&auth_code=c%2F1\n\
+             accept: application/json\n\n",
+        );
+    }
+
+    #[test]
+    fn public_clients_send_their_id_only() {
+        let client = client();
+        let values = Values { client: Some(&client), ..Values::default() };
+        let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &grant(), values);
+        let request = request.expect("there is a refresh token");
+        assert_eq!(request.url, "https://as.example/refresh");
+        assert_eq!(request.body.expose(), "grant_type=refresh_token&refresh_token=RT&client_id=id%3A1+%25");
+    }
+
+    #[test]
+    fn refresh_may_present_the_access_token() {
+        let refresh_params = table(&[
+            ("grant_type", "fb_exchange_token"),
+            ("fb_exchange_token", "{access_token}"),
+            ("refresh_token", ""),
+        ]);
+        let protocol = Protocol { refresh_params, ..Protocol::default() };
+        let without = Grant { refresh_token: None, ..grant() };
+        let request = refresh_request(&protocol, &endpoints(AuthMethod::None), &without, Values::default());
+        assert_eq!(
+            request.expect("an access token serves").body.expose(),
+            "grant_type=fb_exchange_token&fb_exchange_token=AT"
+        );
+        assert!(
+            refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default()).is_none()
+        );
+    }
+
+    #[test]
+    fn debug_holds_no_secret() {
+        let client = client();
+        let values = Values { client: Some(&client), code: Some("canary"), ..Values::default() };
+        let protocol = Protocol { token_request_format: TokenRequestFormat::Query, ..Protocol::default() };
+        let request = exchange_request(&protocol, &endpoints(AuthMethod::ClientSecretPost), None, values);
+        assert!(!format!("{request:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,283 @@
+//! What a token endpoint's answer means. Odd answers are first brought into RFC 6749's shape by the provider file's paths,
+//! then parsed by `oauth2`. Strict about what makes a token, lenient about all the rest: a token that the provider already
+//! rotated must not be lost over a field that we do not need.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::TokenResponse as _;
+use oauth2::basic::{BasicTokenResponse, BasicTokenType};
+use serde_json::{Map, Value, json};
+
+use super::{Protocol, RefreshMode, protocol};
+use crate::mapping::Path;
+use crate::model::{Grant, Secret, Timestamp};
+
+/// Why a token request brought no grant. The `code` of an error is the provider's own word, for the log only.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The provider refused this code or refresh token for good.
+    #[error("the provider refused the grant: {code}")]
+    Terminal {
+        /// The provider's error code.
+        code: String,
+    },
+    /// The provider refused our client: the operator's to mend, and never the end of a grant.
+    #[error("the provider refused our client: {code}; check client_id and client_secret")]
+    ClientRefused {
+        /// The provider's error code.
+        code: String,
+    },
+    /// Any other error that the provider names.
+    #[error("the token endpoint answered {status} with the error {code}")]
+    Other {
+        /// The HTTP status.
+        status: u16,
+        /// The provider's error code.
+        code: String,
+    },
+    /// An answer that is neither tokens nor an error we can read.
+    #[error("the token endpoint answered {status} with what cannot be used: {why}")]
+    Unusable {
+        /// The HTTP status.
+        status: u16,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// The grant that the answer to a code exchange brings. `asked` are the scopes that were asked for, which hold when the
+/// answer names none (RFC 6749 section 5.1).
+pub fn grant_from_answer(
+    protocol: &Protocol,
+    status: u16,
+    body: &[u8],
+    asked: &[String],
+    now: Timestamp,
+) -> Result<Grant, TokenError> {
+    let mut grant = parse(protocol, status, body, now, None)?;
+    if grant.scopes.is_empty() {
+        grant.scopes = asked.to_vec();
+    }
+    Ok(grant)
+}
+
+/// The grant after a refresh, given the one that was refreshed.
+pub fn refreshed_grant(
+    protocol: &Protocol,
+    status: u16,
+    body: &[u8],
+    old: &Grant,
+    now: Timestamp,
+) -> Result<Grant, TokenError> {
+    let kept_access_token = (protocol.refresh == RefreshMode::Extend).then_some(&old.access_token);
+    let answer = parse(protocol, status, body, now, kept_access_token)?;
+    let mut renewed = old.renewed(answer);
+    // A sliding refresh token that was kept lives on from now.
+    if protocol.refresh == RefreshMode::Extend || renewed.refresh_expires_at.is_none() {
+        renewed.refresh_expires_at = protocol.refresh_token_lifetime.map(|lifetime| now.plus(lifetime));
+    }
+    Ok(renewed)
+}
+
+fn parse(
+    protocol: &Protocol,
+    status: u16,
+    body: &[u8],
+    now: Timestamp,
+    kept_access_token: Option<&Secret>,
+) -> Result<Grant, TokenError> {
+    let Some(answer) = document(body) else {
+        return Err(TokenError::Unusable { status, why: "the body is neither JSON nor form-encoded" });
+    };
+    if let Some(code) = error_code(protocol, &answer) {
+        return Err(named_error(protocol, status, code));
+    }
+    if !matches!(status, 200 | 201) {
+        return Err(TokenError::Unusable { status, why: "the status says failure and the body names no error" });
+    }
+    let mut standard = standard_shape(protocol, &answer);
+    if let (Some(kept), false) = (kept_access_token, standard.contains_key("access_token")) {
+        standard.insert("access_token".into(), kept.expose().into());
+    }
+    if !standard.contains_key("access_token") {
+        return Err(TokenError::Unusable { status, why: "there is no access token" });
+    }
+    let parsed: BasicTokenResponse = serde_json::from_value(Value::Object(standard))
+        .map_err(|_| TokenError::Unusable { status, why: "a token is not of RFC 6749's shape" })?;
+    // RFC 6749 section 7.1: a token whose type we do not understand must not be used.
+    if !matches!(parsed.token_type(), BasicTokenType::Bearer) {
+        return Err(TokenError::Unusable { status, why: "the token type is not bearer" });
+    }
+    let access_token = Secret::new(parsed.access_token().secret().as_str());
+    let refresh_token = parsed.refresh_token().map(|token| Secret::new(token.secret().as_str()));
+    let refresh_lifetime = refresh_token.as_ref().and_then(|_| {
+        seconds(&protocol.token_response.refresh_token_expires_in, &REFRESH_EXPIRES_IN, &answer, 1)
+            .or(protocol.refresh_token_lifetime)
+    });
+    Ok(Grant {
+        expires_at: expires_at(protocol, &answer, access_token.expose(), now),
+        refresh_expires_at: refresh_lifetime.map(|lifetime| now.plus(lifetime)),
+        scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
+        captured: captured(protocol, &answer),
+        obtained_at: now,
+        access_token,
+        refresh_token,
+    })
+}
+
+const REFRESH_EXPIRES_IN: [&str; 3] = ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"];
+
+/// JSON, or the form encoding that GitHub and older servers answer with.
+fn document(body: &[u8]) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        return value.is_object().then_some(value);
+    }
+    let text = std::str::from_utf8(body).ok()?;
+    if text.trim_start().starts_with('<') || !text.contains('=') || text.contains(['\n', '{']) {
+        return None;
+    }
+    let fields: Map<String, Value> = form_urlencoded::parse(text.as_bytes())
+        .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+        .collect();
+    let telling = ["access_token", "error"].iter().any(|name| fields.contains_key(*name));
+    telling.then_some(Value::Object(fields))
+}
+
+fn error_code(protocol: &Protocol, answer: &Value) -> Option<String> {
+    let code = |value: &Value| match value {
+        Value::String(code) => code.clone(),
+        other => other.to_string(),
+    };
+    let signs = &protocol.token_response.error;
+    if signs.is_empty() {
+        return answer.get("error").filter(|error| !error.is_null()).map(code);
+    }
+    let hit = signs.iter().find_map(|sign| sign.path.first(answer).filter(|value| Some(*value) != sign.ok.as_ref()))?;
+    // `"ok": false` says that there is an error and not which; RFC 6749's own field may.
+    match (hit, answer.get("error")) {
+        (Value::Bool(_), Some(named)) => Some(code(named)),
+        _ => Some(code(hit)),
+    }
+}
+
+/// Only parsed answers that blame the request decide anything (RFC 6749 section 5.2); a 5xx or 429 never ends a grant,
+/// whatever its body says.
+fn named_error(protocol: &Protocol, status: u16, code: String) -> TokenError {
+    let code: String = code.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+    match status {
+        200 | 201 | 400 | 401 | 403 if protocol.terminal_errors.contains(&code) => TokenError::Terminal { code },
+        200 | 201 | 400 | 401 | 403 if matches!(code.as_str(), "invalid_client" | "unauthorized_client") => {
+            TokenError::ClientRefused { code }
+        }
+        _ => TokenError::Other { status, code },
+    }
+}
+
+/// The fields under RFC 6749's names.
+fn standard_shape(protocol: &Protocol, answer: &Value) -> Map<String, Value> {
+    let paths = &protocol.token_response;
+    let mut shape = Map::new();
+    for (name, list) in [("access_token", &paths.access_token), ("refresh_token", &paths.refresh_token)] {
+        if let Some(token) = text(list, name, answer).filter(|token| !token.is_empty()) {
+            shape.insert(name.into(), token.into());
+        }
+    }
+    // Many providers leave the type out; it is bearer then, as it is for every token that we can present.
+    let token_type = text(&paths.token_type, "token_type", answer).filter(|word| !word.is_empty());
+    shape.insert("token_type".into(), json!(token_type.as_deref().unwrap_or("bearer").to_ascii_lowercase()));
+    if let Some(scope) = scope(&paths.scope, answer) {
+        shape.insert("scope".into(), scope.into());
+    }
+    shape
+}
+
+fn first<'a>(paths: &[Path], name: &str, answer: &'a Value) -> Option<&'a Value> {
+    if paths.is_empty() {
+        return answer.get(name).filter(|value| !value.is_null());
+    }
+    paths.iter().find_map(|path| path.first(answer))
+}
+
+fn text(paths: &[Path], name: &str, answer: &Value) -> Option<String> {
+    first(paths, name, answer)?.as_str().map(str::to_owned)
+}
+
+/// Space-separated as RFC 6749 says, comma-separated as GitHub answers, or an array as HubSpot does.
+fn scope(paths: &[Path], answer: &Value) -> Option<String> {
+    let value = match first(paths, "scope", answer) {
+        None if paths.is_empty() => first(&[], "scopes", answer)?,
+        value => value?,
+    };
+    let words: Vec<&str> = match value {
+        Value::String(text) => text.split([' ', ',']).filter(|word| !word.is_empty()).collect(),
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+fn expires_at(protocol: &Protocol, answer: &Value, access_token: &str, now: Timestamp) -> Option<Timestamp> {
+    let paths = &protocol.token_response;
+    seconds(&paths.expires_in, &["expires_in"], answer, paths.expires_in_per_second.unwrap_or(1))
+        .map(|lifetime| now.plus(lifetime))
+        .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment))
+        .or_else(|| jwt_expiry(access_token))
+        .or_else(|| protocol.access_token_lifetime.map(|lifetime| now.plus(lifetime)))
+}
+
+/// A lifetime as number or text; negative ones are over already, absurd ones saturate.
+fn seconds(paths: &[Path], names: &[&str], answer: &Value, per_second: u32) -> Option<Duration> {
+    let value = if paths.is_empty() {
+        names.iter().find_map(|name| first(&[], name, answer))?
+    } else {
+        first(paths, "", answer)?
+    };
+    let count = number(value)?;
+    Some(Duration::try_from_secs_f64((count / f64::from(per_second)).max(0.0)).unwrap_or(Duration::MAX))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        _ => None,
+    }
+}
+
+/// Epoch seconds, epoch milliseconds, or RFC 3339. Seconds stay below 10^11 until the year 5138.
+fn moment(value: &Value) -> Option<Timestamp> {
+    if let Some(number) = number(value) {
+        let millis = if number < 1e11 { number * 1000.0 } else { number };
+        #[expect(clippy::cast_possible_truncation, reason = "a float beyond i64 saturates, and Timestamp clamps")]
+        return Some(Timestamp::from_unix_millis(millis as i64));
+    }
+    let time: SystemTime = humantime::parse_rfc3339_weak(value.as_str()?).ok()?;
+    Some(Timestamp::from(time))
+}
+
+/// The `exp` of an access token that happens to be a JWT (RFC 9068). Unverified, since the provider sent it to us itself,
+/// and a wrong value costs a refresh at most.
+fn jwt_expiry(access_token: &str) -> Option<Timestamp> {
+    let mut segments = access_token.split('.');
+    let (_, payload, _, None) = (segments.next()?, segments.next()?, segments.next()?, segments.next()) else {
+        return None;
+    };
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    moment(claims.get("exp")?)
+}
+
+fn captured(protocol: &Protocol, answer: &Value) -> BTreeMap<String, String> {
+    let capture = |(name, capture): (&String, &super::TokenCapture)| {
+        let value = capture.path.text(answer)?;
+        let matches = capture.pattern.as_ref().is_none_or(|pattern| protocol::matches_whole(pattern, &value));
+        matches.then(|| (name.clone(), value))
+    };
+    protocol.token_capture.iter().filter_map(capture).collect()
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;
