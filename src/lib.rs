@@ -13,6 +13,7 @@ pub mod route;
 
 // Edges: each talks to one outside thing.
 pub mod clock;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 
