@@ -27,7 +27,7 @@ pub(super) enum Target {
     /// With the login for the Sentinels, and without, as many of them have none while their Redis has.
     Sentinel(Mutex<Vec<SentinelClient>>),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         /// For notifications, which any node passes on.
         nodes: Vec<Client>,
     },
@@ -69,7 +69,7 @@ impl Target {
                     builder = builder.certs(certificates.clone());
                 }
                 let nodes = nodes.addresses.iter().map(|address| server.client(address));
-                Ok(Self::Cluster { client: builder.build()?, nodes: nodes.collect::<RedisResult<_>>()? })
+                Ok(Self::Cluster { client: Box::new(builder.build()?), nodes: nodes.collect::<RedisResult<_>>()? })
             }
             Location::Memory | Location::File(_) => {
                 Err(BuildError::Sentence("store.url is not a URL of Redis".to_owned()))
@@ -85,7 +85,7 @@ impl Target {
     pub(super) async fn connect(&self) -> RedisResult<Connection> {
         let client = match self {
             Self::Standalone(client) => client.clone(),
-            Self::Sentinel(sentinels) => master(&mut *sentinels.lock().await).await?,
+            Self::Sentinel(sentinels) => master(&mut sentinels.lock().await).await?,
             Self::Cluster { client, .. } => {
                 // Bounded, since it goes on from seed to seed.
                 let connecting = timeout(2 * CONNECT, client.get_async_connection());
@@ -104,7 +104,7 @@ impl Target {
     pub(super) async fn listener(&self, turn: usize) -> RedisResult<Client> {
         match self {
             Self::Standalone(client) => Ok(client.clone()),
-            Self::Sentinel(sentinels) => master(&mut *sentinels.lock().await).await,
+            Self::Sentinel(sentinels) => master(&mut sentinels.lock().await).await,
             Self::Cluster { nodes, .. } => Ok(nodes[turn % nodes.len()].clone()),
         }
     }

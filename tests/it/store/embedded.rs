@@ -199,9 +199,9 @@ async fn kill_nine_loses_nothing_acknowledged() {
             .stderr(Stdio::null())
             .spawn()
             .expect("this binary runs");
-        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         let mut wanted: u32 = 20 + round * 37;
-        while let Some(line) = lines.next() {
+        for line in lines {
             let line = line.expect("text");
             acknowledged.extend(line.split_once("acknowledged ").map(|(_, name)| name.to_owned()));
             if wanted == 0 {

@@ -70,12 +70,19 @@ async fn a_cluster_passes_the_suite_and_moves_a_slot() {
     let (from, to) = (id(owner), id(other));
     set(other, "IMPORTING", &from);
     set(owner, "MIGRATING", &to);
-    let mut migrate = redis::cmd("MIGRATE");
-    migrate.arg("127.0.0.1").arg(other.port).arg(&name).arg(0).arg(5000);
-    migrate.exec(&mut owner.raw()).expect("the key moves");
+    let migrate = |name: &str| {
+        let mut command = redis::cmd("MIGRATE");
+        command.arg("127.0.0.1").arg(other.port).arg(name).arg(0).arg(5000);
+        command.exec(&mut owner.raw()).expect("the key moves");
+    };
+    migrate(&name);
     assert_eq!(store.get(&moving).await.expect("asked").expect("a record").value.as_slice(), b"1");
     let version = stored(store.put(&moving, Expected::Version(version), b"2", None).await.expect("asked"));
     // And at its new owner: MOVED.
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("GETKEYSINSLOT").arg(slot).arg(1000);
+    let rest: Vec<String> = command.query(&mut owner.raw()).expect("an answer");
+    rest.iter().for_each(|name| migrate(name));
     for node in &cluster.nodes {
         set(node, "NODE", &to);
     }
@@ -130,7 +137,9 @@ async fn a_failover_behind_sentinel_is_survived() {
     while let Ok(event) = events.try_recv() {
         heard.push(event);
     }
-    assert_eq!(heard, [Event::Lost, Event::Synced]);
+    // A starved machine may lose them once more in between, but each loss is followed by its end.
+    let pairs = heard.chunks(2).all(|pair| pair == [Event::Lost, Event::Synced]);
+    assert!(pairs && !heard.is_empty(), "{heard:?}");
     suite_after_failover(&store, &counter, version).await;
     drop(watched.replica);
 }
