@@ -2,5 +2,11 @@
 //! stands.
 
 mod api;
+pub mod headers;
+mod ready;
+mod target;
 
 pub use api::{Api, TokenPlace};
+pub use headers::{LoopDetected, Via};
+pub use ready::{Destination, Ready, ReadyError};
+pub use target::{Target, TargetError};

@@ -1,0 +1,475 @@
+//! What is prepared once for a grant, so that a call only has to copy it in: the destination, the default headers and query,
+//! the token in its place. The authority and the base path are set structurally and never joined with what a caller sends.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::target::{Target, TargetError, check_path};
+use super::{Api, TokenPlace};
+use crate::mapping::{Encoding, Template};
+use crate::model::Secret;
+
+/// Everything that a call of one grant needs, rendered.
+pub struct Ready {
+    destination: Destination,
+    base_path: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    query: Vec<DefaultParameter>,
+    pub(super) token: Token,
+}
+
+/// The access token in its place.
+pub(super) enum Token {
+    Header(HeaderName, HeaderValue),
+    Query { name: String, pair: Secret },
+}
+
+struct DefaultParameter {
+    name: String,
+    pair: String,
+}
+
+/// Where calls of one grant go: the only host that its token is ever sent to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Destination {
+    scheme: Scheme,
+    authority: Authority,
+    host: String,
+    port: u16,
+    host_header: HeaderValue,
+    trusted_as_written: bool,
+    key: String,
+}
+
+/// Why a grant cannot be called with. Holds no value: any of them may be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadyError {
+    /// A template asks for something that neither variables nor the grant hold.
+    #[error("api.{0} needs a value that is not set")]
+    MissingValue(&'static str),
+    /// The rendered base URL has no `http://` or `https://` at its front.
+    #[error("api.base_url is not an http or https URL")]
+    Scheme,
+    /// The rendered base URL names a user.
+    #[error("api.base_url holds a user name")]
+    UserInfo,
+    /// The host or port is not one.
+    #[error("api.base_url has no usable host")]
+    Host,
+    /// The base URL holds a query, a fragment, a dot segment or bytes that stand in no URI.
+    #[error("api.base_url has no usable path")]
+    Path,
+    /// A header's value holds bytes that no header may carry.
+    #[error("api.headers.{0} has a value that no header may carry")]
+    Header(HeaderName),
+    /// The token holds bytes that no header may carry.
+    #[error("the access token holds bytes that no header may carry")]
+    Token,
+}
+
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Ready {
+    /// Renders what the provider file says with the values of one grant.
+    ///
+    /// `lookup` gives variables, captured values and `access_token`. `literal` says that the provider file was written by
+    /// the operator (or shipped): only then may a host that stands in it be trusted as written, and only when it is an IP
+    /// literal or `localhost` and no part of it comes from a value.
+    pub fn prepare<'v>(
+        api: &Api,
+        lookup: impl Fn(&str) -> Option<Cow<'v, str>>,
+        literal: bool,
+    ) -> Result<Self, ReadyError> {
+        let base_url = api.base_url.render(Encoding::Url, &lookup).ok_or(ReadyError::MissingValue("base_url"))?;
+        let (destination, base_path) = parse_base_url(&base_url, literal && authority_is_written(&api.base_url))?;
+        let headers = api
+            .headers
+            .iter()
+            .map(|(name, format)| {
+                let text = format.render(Encoding::Raw, &lookup).ok_or(ReadyError::MissingValue("headers"))?;
+                let value = HeaderValue::try_from(text).map_err(|_| ReadyError::Header(name.clone()))?;
+                Ok((name.clone(), value))
+            })
+            .collect::<Result<_, _>>()?;
+        let query = api
+            .query
+            .iter()
+            .map(|(name, format)| {
+                let value = format.render(Encoding::Raw, &lookup).ok_or(ReadyError::MissingValue("query"))?;
+                Ok(DefaultParameter { name: name.clone(), pair: pair(name, &value) })
+            })
+            .collect::<Result<_, _>>()?;
+        let token = match &api.auth {
+            TokenPlace::Header { name, format } => {
+                let text = format.render(Encoding::Raw, &lookup).ok_or(ReadyError::MissingValue("auth"))?;
+                let mut value = HeaderValue::try_from(text).map_err(|_| ReadyError::Token)?;
+                value.set_sensitive(true);
+                Token::Header(name.clone(), value)
+            }
+            TokenPlace::Query { name, format } => {
+                let value = format.render(Encoding::Raw, &lookup).ok_or(ReadyError::MissingValue("auth"))?;
+                Token::Query { name: name.clone(), pair: Secret::new(pair(name, &value)) }
+            }
+        };
+        Ok(Self { destination, base_path, headers, query, token })
+    }
+
+    /// Where calls go.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The path and query that the provider gets: the base path and then what the caller sent, byte for byte, with default
+    /// parameters and, for providers that want it there, the token appended to the query.
+    pub fn path_and_query(&self, target: &Target<'_>) -> Result<PathAndQuery, TargetError> {
+        let secret_length = match &self.token {
+            Token::Query { pair, .. } => pair.expose().len() + 1,
+            Token::Header(..) => 0,
+        };
+        let mut text = String::with_capacity(
+            self.base_path.len() + target.path.len() + target.query.map_or(0, str::len) + secret_length + 2,
+        );
+        text.push_str(&self.base_path);
+        text.push_str(target.path);
+        if text.is_empty() {
+            text.push('/');
+        }
+        match &self.token {
+            Token::Header(..) if self.query.is_empty() => {
+                if let Some(query) = target.query {
+                    text.push('?');
+                    text.push_str(query);
+                }
+            }
+            token => self.append_query(&mut text, target.query, token),
+        }
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(text)).map_err(|_| TargetError::NotAUri)
+    }
+
+    /// The whole URI of a call, set together from its parts.
+    pub fn uri(&self, target: &Target<'_>) -> Result<Uri, TargetError> {
+        Ok(self.destination.uri(self.path_and_query(target)?))
+    }
+
+    /// The caller's own token, which vendors' SDKs put where the provider wants it, never travels on.
+    fn append_query(&self, text: &mut String, query: Option<&str>, token: &Token) {
+        let own = match token {
+            Token::Query { name, .. } => Some(name.as_str()),
+            Token::Header(..) => None,
+        };
+        let sent = || query.into_iter().flat_map(|query| query.split('&'));
+        let mut separator = '?';
+        let mut append = |part: &str| {
+            text.push(separator);
+            text.push_str(part);
+            separator = '&';
+        };
+        if query == Some("") {
+            append("");
+        }
+        sent().filter(|part| !part.is_empty() && own.is_none_or(|own| !is_named(part, own))).for_each(&mut append);
+        for default in &self.query {
+            if !sent().any(|part| is_named(part, &default.name)) {
+                append(&default.pair);
+            }
+        }
+        if let Token::Query { pair, .. } = token {
+            append(pair.expose());
+        }
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready").field("destination", &self.destination).finish_non_exhaustive()
+    }
+}
+
+impl Destination {
+    /// True for https.
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The host in lower case; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, the scheme's own when none is written.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The `Host` field of a request (RFC 9110 section 7.2).
+    pub fn host_header(&self) -> &HeaderValue {
+        &self.host_header
+    }
+
+    /// True only when the host stands literally in the provider file and is an IP literal or `localhost`.
+    pub fn is_trusted_as_written(&self) -> bool {
+        self.trusted_as_written
+    }
+
+    /// What tells this destination from any other, the trust in it included: connections are never shared across keys.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The URI of a path at this destination.
+    pub fn uri(&self, path_and_query: PathAndQuery) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).expect("scheme, authority and path are all set")
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+/// True when no name stands before the end of the authority.
+fn authority_is_written(template: &Template) -> bool {
+    if template.constant().is_some() {
+        return true;
+    }
+    template.literal_prefix().split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
+}
+
+fn parse_base_url(text: &str, literal: bool) -> Result<(Destination, String), ReadyError> {
+    let (scheme, rest) = text.split_once("://").ok_or(ReadyError::Scheme)?;
+    let (scheme, default_port) = if scheme.eq_ignore_ascii_case("https") {
+        (Scheme::HTTPS, 443)
+    } else if scheme.eq_ignore_ascii_case("http") {
+        (Scheme::HTTP, 80)
+    } else {
+        return Err(ReadyError::Scheme);
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(ReadyError::UserInfo);
+    }
+    let (host, port) = split_port(authority, default_port)?;
+    let host = host.to_ascii_lowercase();
+    let address_in_brackets = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match address_in_brackets {
+        Some(address) => drop(address.parse::<std::net::Ipv6Addr>().map_err(|_| ReadyError::Host)?),
+        None if is_host_name(&host) => {}
+        None => return Err(ReadyError::Host),
+    }
+    let shown = if port == default_port { host.clone() } else { format!("{host}:{port}") };
+    let authority = Authority::try_from(shown.clone()).map_err(|_| ReadyError::Host)?;
+    let host_header = HeaderValue::try_from(shown.clone()).map_err(|_| ReadyError::Host)?;
+    let host = address_in_brackets.map_or_else(|| host.clone(), str::to_owned);
+    let trusted_as_written = literal && (host == "localhost" || host.parse::<std::net::IpAddr>().is_ok());
+    let key = format!("{scheme}://{shown}{}", if trusted_as_written { " (trusted as written)" } else { "" });
+
+    let base_path = path.trim_end_matches('/');
+    if !base_path.is_empty() {
+        let is_path = PathAndQuery::try_from(base_path).is_ok_and(|parsed| parsed.path() == base_path);
+        if !is_path || check_path(base_path.as_bytes()).is_err() || base_path.starts_with("//") {
+            return Err(ReadyError::Path);
+        }
+    }
+    let destination = Destination { scheme, authority, host, port, host_header, trusted_as_written, key };
+    Ok((destination, base_path.to_owned()))
+}
+
+fn split_port(authority: &str, default_port: u16) -> Result<(&str, u16), ReadyError> {
+    let name_end = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority[name_end..].find(':') {
+        None => Ok((authority, default_port)),
+        Some(at) => {
+            let (host, port) = authority.split_at(name_end + at);
+            match port[1..].parse::<u16>() {
+                Ok(port) if port > 0 => Ok((host, port)),
+                _ => Err(ReadyError::Host),
+            }
+        }
+    }
+}
+
+/// Letters, digits, `-`, `_` and single dots: narrower than RFC 3986 allows, since DNS and certificates know no other.
+fn is_host_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    host.len() <= 253 && host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
+}
+
+fn pair(name: &str, value: &str) -> String {
+    format!("{}={}", utf8_percent_encode(name, QUERY_VALUE), utf8_percent_encode(value, QUERY_VALUE))
+}
+
+fn is_named(part: &str, name: &str) -> bool {
+    let sent = part.split_once('=').map_or(part, |(sent, _)| sent);
+    sent == name || (sent.contains(['%', '+']) && percent_decode_str(&sent.replace('+', " ")).eq(name.bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).expect("a template")
+    }
+
+    fn lookup(name: &str) -> Option<Cow<'static, str>> {
+        Some(match name {
+            "access_token" => "s3cret/token".into(),
+            "sub" => "acme".into(),
+            "instance_url" => "https://eu1.example".into(),
+            "loopback" => "127.0.0.1".into(),
+            "dots" => "..".into(),
+            "newline" => "a\nb".into(),
+            _ => return None,
+        })
+    }
+
+    fn api(base_url: &str) -> Api {
+        Api { base_url: template(base_url), headers: Vec::new(), query: Vec::new(), auth: TokenPlace::bearer() }
+    }
+
+    fn in_query(name: &str) -> TokenPlace {
+        TokenPlace::Query { name: name.into(), format: template("{access_token}") }
+    }
+
+    fn ready(api: &Api) -> Ready {
+        Ready::prepare(api, lookup, true).expect("ready")
+    }
+
+    #[test]
+    fn destinations() {
+        fn check(base_url: &str, key: &str, host: &str, port: u16) {
+            let ready = ready(&api(base_url));
+            let destination = ready.destination();
+            assert_eq!((destination.key(), destination.host(), destination.port()), (key, host, port), "{base_url}");
+        }
+        check("https://api.example", "https://api.example", "api.example", 443);
+        check("HTTPS://API.Example:443/v1/", "https://api.example", "api.example", 443);
+        check("https://api.example:8443", "https://api.example:8443", "api.example", 8443);
+        check("https://{sub}.example/v1", "https://acme.example", "acme.example", 443);
+        check("{instance_url}/services", "https://eu1.example", "eu1.example", 443);
+        check("http://localhost:9", "http://localhost:9 (trusted as written)", "localhost", 9);
+        check("http://127.0.0.1:9/{sub}", "http://127.0.0.1:9 (trusted as written)", "127.0.0.1", 9);
+        check("http://[::1]:9", "http://[::1]:9 (trusted as written)", "::1", 9);
+        // A value never brings trust with it, and neither does a name that only looks local.
+        check("http://{loopback}:9", "http://127.0.0.1:9", "127.0.0.1", 9);
+        check("http://{loopback}", "http://127.0.0.1", "127.0.0.1", 80);
+        check("http://localhost.example", "http://localhost.example", "localhost.example", 80);
+    }
+
+    #[test]
+    fn a_discovered_file_is_not_trusted_as_written() {
+        let ready = Ready::prepare(&api("http://127.0.0.1:9"), lookup, false).expect("ready");
+        assert!(!ready.destination().is_trusted_as_written());
+    }
+
+    #[test]
+    fn unusable_base_urls() {
+        fn check(base_url: &str, expected: ReadyError) {
+            assert_eq!(Ready::prepare(&api(base_url), lookup, true).err(), Some(expected), "{base_url}");
+        }
+        check("api.example", ReadyError::Scheme);
+        check("ftp://api.example", ReadyError::Scheme);
+        check("file:///etc", ReadyError::Scheme);
+        check("https://user@api.example", ReadyError::UserInfo);
+        check("https://user:pass@api.example", ReadyError::UserInfo);
+        check("https://", ReadyError::Host);
+        check("https:///path", ReadyError::Host);
+        check("https://api..example", ReadyError::Host);
+        check("https://api example", ReadyError::Host);
+        check("https://api.example:0", ReadyError::Host);
+        check("https://api.example:port", ReadyError::Host);
+        check("https://[::1", ReadyError::Host);
+        check("https://[v1.x]", ReadyError::Host);
+        check("https://b\u{fc}cher.example", ReadyError::Host);
+        check("https://api.example/a?b", ReadyError::Path);
+        check("https://api.example/a#b", ReadyError::Path);
+        check("https://api.example\\@evil.example", ReadyError::Path);
+        check("https://api.example/{dots}/x", ReadyError::Path);
+        check("https://{absent}.example", ReadyError::MissingValue("base_url"));
+    }
+
+    #[test]
+    fn values_that_no_header_carries() {
+        let mut api = api("https://api.example");
+        api.headers.push((HeaderName::from_static("x-team"), template("{newline}")));
+        assert_eq!(
+            Ready::prepare(&api, lookup, true).err(),
+            Some(ReadyError::Header(HeaderName::from_static("x-team")))
+        );
+        api.headers.clear();
+        api.auth = TokenPlace::Header { name: http::header::AUTHORIZATION, format: template("Bearer {newline}") };
+        assert_eq!(Ready::prepare(&api, lookup, true).err(), Some(ReadyError::Token));
+    }
+
+    #[test]
+    fn paths() {
+        fn check(base_url: &str, sent: &str, expected: &str) {
+            let target = Target::parse(sent, "").expect("a target").expect("a call");
+            assert_eq!(ready(&api(base_url)).uri(&target).expect("a URI").to_string(), expected, "{sent}");
+        }
+        check("https://api.example", "/proxy/x/v1/me?a=b", "https://api.example/v1/me?a=b");
+        check("https://api.example", "/proxy/x", "https://api.example/");
+        check("https://api.example", "/proxy/x?a", "https://api.example/?a");
+        check("https://api.example/v3", "/proxy/x", "https://api.example/v3");
+        check("https://api.example/v3/", "/proxy/x/", "https://api.example/v3/");
+        check("https://api.example/v3", "/proxy/x/@evil.example", "https://api.example/v3/@evil.example");
+        check("https://api.example", "/proxy/x/a%2Fb/c:d//e", "https://api.example/a%2Fb/c:d//e");
+    }
+
+    #[test]
+    fn queries() {
+        fn check(token_in_query: bool, sent: &str, expected: &str) {
+            let mut api = api("https://api.example");
+            api.query.push(("api-version".into(), template("7 1")));
+            if token_in_query {
+                api.auth = in_query("access_token");
+            }
+            let text = format!("/proxy/x/a{sent}");
+            let target = Target::parse(&text, "").expect("a target").expect("a call");
+            let sent_on = ready(&api).path_and_query(&target).expect("a path");
+            assert_eq!(sent_on.query().unwrap_or(""), expected, "{sent}");
+        }
+        check(false, "", "api-version=7%201");
+        check(false, "?a=b", "a=b&api-version=7%201");
+        check(false, "?api-version=6", "api-version=6");
+        check(false, "?api%2Dversion=6", "api%2Dversion=6");
+        check(true, "", "api-version=7%201&access_token=s3cret%2Ftoken");
+        check(true, "?a=%20+&b", "a=%20+&b&api-version=7%201&access_token=s3cret%2Ftoken");
+        check(true, "?access_token=kf_own&a=1&acces%73_token=own", "a=1&api-version=7%201&access_token=s3cret%2Ftoken");
+    }
+
+    #[test]
+    fn nothing_shows_the_token() {
+        let mut api = api("https://api.example");
+        assert!(!format!("{:?}", ready(&api)).contains("s3cret"));
+        api.auth = in_query("access_token");
+        assert!(!format!("{:?}", ready(&api)).contains("s3cret"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_authority_is_fixed_and_the_path_begins_with_the_base(sent in "/proxy/x[!-~]{0,60}") {
+            let Ok(Some(target)) = Target::parse(&sent, "") else { return Ok(()) };
+            let ready = ready(&api("https://api.example/base"));
+            let Ok(uri) = ready.uri(&target) else { return Ok(()) };
+            prop_assert_eq!(uri.authority().map(Authority::as_str), Some("api.example"));
+            prop_assert_eq!(uri.scheme_str(), Some("https"));
+            let expected = format!("/base{}", target.path);
+            prop_assert_eq!(uri.path(), &expected[..]);
+            prop_assert_eq!(uri.query(), target.query);
+        }
+    }
+}
