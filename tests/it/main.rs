@@ -1,4 +1,8 @@
 //! One test binary: one link, and no file that is run by accident. Each module is named here.
 
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
+mod support; // the binary under test, an authorization server, SDKs, a browser, a raw socket
+
+mod peers; // the authorization server, the recorder and the SDKs are what the tests take them for
 mod store; // the store, the same suite over each of its homes
+

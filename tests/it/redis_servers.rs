@@ -2,13 +2,16 @@
 //! Sentinel, in a Cluster. Each ends with the value that stands for it.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::support::Port;
 
 /// A running `redis-server` (or Sentinel), killed when dropped.
 pub(crate) struct Server {
@@ -248,10 +251,13 @@ pub(crate) fn raw(url: &str) -> redis::Connection {
     redis::Client::open(url).expect("a URL").get_connection().expect("the server runs")
 }
 
-/// A port that nothing listens on.
+/// A port that nothing listens on, and that no other test takes while this process runs.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    static TAKEN: Mutex<Vec<Port>> = Mutex::new(Vec::new());
+    let port = Port::reserve();
+    let number = port.number();
+    TAKEN.lock().expect("a push does not panic").push(port);
+    number
 }
 
 /// Looks again and again, for at most twenty seconds.

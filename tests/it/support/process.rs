@@ -1,0 +1,180 @@
+//! A program that a test starts: its output is kept, it can be stopped, continued and ended by signal, and it is killed
+//! when the value goes. It never outlives the test, and its output is part of every message about its failure.
+
+use std::{
+    io::Read,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, Once, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+use super::until;
+
+/// A running program.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Captured,
+    stderr: Captured,
+}
+
+/// What a program has written so far to one of its outputs.
+#[derive(Clone, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Process {
+    /// Starts `command`; `name` is for messages.
+    pub(crate) fn start(name: &str, mut command: Command) -> Self {
+        raise_file_limit();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| {
+            panic!("{name} does not start: {error} (`tests/run tools` installs what the tests need)")
+        });
+        let stdout = Captured::from(child.stdout.take().expect("standard output is piped"));
+        let stderr = Captured::from(child.stderr.take().expect("standard error is piped"));
+        Self { name: name.to_owned(), stdin: child.stdin.take(), child, stdout, stderr }
+    }
+
+    /// Its standard input, until [`close_stdin`](Self::close_stdin).
+    pub(crate) fn stdin(&mut self) -> &mut ChildStdin {
+        self.stdin.as_mut().expect("standard input is open until it is closed")
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// What it has written to standard output.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has written to standard error.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `found` finds what it wants in the program's output, and panics with that output when the program
+    /// ends before, or `limit` passes.
+    pub(crate) async fn output<T>(&mut self, what: &str, limit: Duration, found: impl Fn(&Self) -> Option<T>) -> T {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(answer) = found(self) {
+                return answer;
+            }
+            if let Some(status) = self.exited() {
+                // Its last words may have come after the look above.
+                self.drained().await;
+                return found(self).unwrap_or_else(|| panic!("{} before {what}", self.epitaph(status)));
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{}: no {what} within {limit:?}\n{}{}",
+                self.name,
+                self.stdout(),
+                self.stderr()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_child(&self.child);
+        kill_process(id, signal).unwrap_or_else(|error| panic!("{} takes no {signal:?}: {error}", self.name));
+    }
+
+    /// The exit status, if it has ended.
+    pub(crate) fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap_or_else(|error| panic!("{} cannot be waited for: {error}", self.name))
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            if let Some(status) = self.exited() {
+                self.drained().await;
+                return status;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{} still runs after {limit:?}\n{}",
+                self.name,
+                self.stderr()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Kills it at once, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        if self.exited().is_none() {
+            // It may end by itself between the look and the blow: then both calls say so, and that is what was wanted.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    async fn drained(&self) {
+        let outputs = [self.stdout.clone(), self.stderr.clone()];
+        until("the outputs of an ended program close", Duration::from_secs(5), || async {
+            outputs.iter().all(Captured::closed).then_some(())
+        })
+        .await;
+    }
+
+    fn epitaph(&self, status: ExitStatus) -> String {
+        format!("{} ended with {status}\n{}{}\n", self.name, self.stdout(), self.stderr())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Captured {
+    // A thread of its own keeps the pipe empty even while a test's runtime is busy: a full pipe would stop the program.
+    fn from(mut output: impl Read + Send + 'static) -> Self {
+        let captured = Self::default();
+        let written = Arc::clone(&captured.0);
+        thread::spawn(move || {
+            let mut chunk = [0; 16 * 1024];
+            while let Ok(length @ 1..) = output.read(&mut chunk) {
+                written.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..length]);
+            }
+        });
+        captured
+    }
+
+    /// Everything so far.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    fn closed(&self) -> bool {
+        Arc::strong_count(&self.0) <= 2
+    }
+}
+
+// A thousand calls at once need more files than many shells allow; the programs started inherit the limit.
+fn raise_file_limit() {
+    static RAISED: Once = Once::new();
+    RAISED.call_once(|| {
+        let limit = getrlimit(Resource::Nofile);
+        // Refused only where the hard limit is what we have already.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    });
+}
