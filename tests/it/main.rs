@@ -6,3 +6,8 @@ mod support; // the binary under test, an authorization server, SDKs, a browser,
 mod peers; // the authorization server, the recorder and the SDKs are what the tests take them for
 mod store; // the store, the same suite over each of its homes
 
+// Keyferry from outside.
+mod confirm; // who may finish an authorization; keys and sessions
+mod connect; // a connection's whole life, over every store and with every client authentication
+mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
+mod sdk; // vendors' SDKs through the proxy, byte for byte
