@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use url::Url;
 
-use crate::redis_servers::{Cluster, Secured, Watched};
+use crate::redis_servers::{Cluster, Secured, Watched, raw};
 use crate::support::{
     AuthorizationServer, Browser, Client, Configuration, Keyferry, Person, RETURN_TO, Redis, assert_free_of, until,
 };
@@ -43,6 +43,35 @@ async fn over_sentinel() {
 #[tokio::test]
 async fn over_a_cluster() {
     over(Redis::Cluster(Cluster::start())).await;
+}
+
+#[tokio::test]
+async fn a_failover_loses_no_connection() {
+    let server = AuthorizationServer::start().await;
+    let mut watched = Watched::start();
+    let store = Redis::lines(&watched.url());
+    let keyferry = acme(&server, Configuration::new().store(&store)).await;
+    keyferry.connect("acme", Person::ADA).await;
+    let before = keyferry.call("acme", "/api/me", Person::ADA).await.expect(200).json();
+    let mut master = raw(&format!("redis://:secret@127.0.0.1:{}", watched.master.port));
+    let replicas: u64 = redis::cmd("WAIT").arg(1).arg(5000).query(&mut master).expect("an answer");
+    assert_eq!(replicas, 1, "the replica has the connection");
+
+    watched.master.kill();
+    // While nobody takes writes, Keyferry says so, and never that somebody is not connected.
+    until("connections can be made again", LIMIT, || async {
+        let form = [("user_id", "bob"), ("org_id", "analytical")];
+        let began = keyferry.request("POST", "/integrations/acme/authorize").form(form).send().await;
+        let called = keyferry.call("acme", "/api/me", Person::ADA).await;
+        for answer in [&began, &called] {
+            assert!(answer.status == 200 || answer.header("keyferry-error") == Some("store_unavailable"), "{answer:?}");
+        }
+        (began.status == 200).then_some(())
+    })
+    .await;
+    keyferry.connect("acme", Person::BOB).await;
+    let after = keyferry.call("acme", "/api/me", Person::ADA).await.expect(200).json();
+    assert_eq!(before, after);
 }
 
 async fn over(redis: Redis) {

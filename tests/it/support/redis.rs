@@ -30,13 +30,18 @@ impl Redis {
             Self::Watched(watched) => watched.url(),
             Self::Cluster(cluster) => cluster.url(),
         };
-        let mut lines = format!("url = \"{url}\"\n");
+        let mut lines = Self::lines(&url);
         if let Self::Secured(secured) = self {
             for (key, file) in [("ca_file", "ca.pem"), ("cert", "client.pem"), ("key", "client.key")] {
                 lines += &format!("{key} = \"{}\"\n", secured.file(file).display());
             }
         }
         lines
+    }
+
+    /// The lines for a Redis of which only the URL is to be known.
+    pub(crate) fn lines(url: &str) -> String {
+        format!("url = \"{url}\"\n")
     }
 
     /// Everything in it, as it would lie in a backup.
