@@ -1,10 +1,36 @@
 //! Everything that goes out: dialling with the address check, TLS, pools, the streamed call and the small fetch.
 
+mod address;
+mod call;
+mod dial;
+mod error;
+mod fetch;
+mod lane;
+mod pool;
+mod proxy;
+mod request;
+mod response;
+mod tls;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+
+pub use address::Refusal;
+pub use call::Upstream;
+pub use error::{SetupError, UpstreamError, Waiting};
+pub use fetch::{ANSWER_BYTES, Fetch, FetchRequest, FetchResponse};
+pub use request::{KEPT_BYTES, Progress, RequestBody};
+pub use response::UpstreamBody;
+
+/// How long a call may stand still.
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    response: Duration,
+    idle: Duration,
+}
 
 /// The `[net]` table.
 #[derive(Clone, Debug)]

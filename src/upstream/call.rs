@@ -1,0 +1,332 @@
+//! The streamed call: takes a connection from the pool or makes one, sends the request, and hands back the head of the answer
+//! with a body that streams. Never reads into a body, never follows a redirect, never sends a request twice that may have
+//! been sent once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http_body::Body as _;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+
+use super::dial::{Dialer, Offer, Peer, Stream};
+use super::lane::{Alarm, Lane, LaneError, Patience, Silence};
+use super::pool::{Host, Share, Turn};
+use super::request::RequestBody;
+use super::response::{AbortOnDrop, Carrier, UpstreamBody};
+use super::{Settings, SetupError, Timeouts, UpstreamError, Waiting};
+use crate::route::Destination;
+
+/// How often an HTTP/2 connection in use is asked whether it still lives, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How often a request that could not be sent makes a new connection: peers that close each one at once exist.
+const MOST_DIALS: usize = 2;
+
+/// Everything that is open towards providers. Cheap to clone.
+#[derive(Clone)]
+pub struct Upstream(Arc<Inner>);
+
+struct Inner {
+    dialer: Dialer,
+    hosts: RwLock<HashMap<Box<str>, Arc<Host>>>,
+    timeouts: Timeouts,
+    most_idle: usize,
+    idle_timeout: Duration,
+    is_swept: AtomicBool,
+}
+
+impl Upstream {
+    /// Checks the settings; dials nothing yet.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(Inner {
+            dialer: Dialer::new(settings)?,
+            hosts: RwLock::default(),
+            timeouts: Timeouts { response: settings.response_timeout, idle: settings.idle_timeout },
+            most_idle: settings.pool_idle_per_host,
+            idle_timeout: settings.pool_idle_timeout,
+            is_swept: AtomicBool::new(false),
+        })))
+    }
+
+    /// Longest silence inside a body, and life of an upgraded connection without traffic.
+    pub fn idle_timeout(&self) -> Duration {
+        self.0.timeouts.idle
+    }
+
+    /// Sends a request and waits for the head of its answer. The request's URI is the path and query alone, and its header
+    /// fields are those of [`crate::route::headers::outbound`]; `Host` or `:authority` come from the destination.
+    ///
+    /// Cancelled when dropped, and so is the answer's body. A request is sent on another connection only when the pooled
+    /// one was closed before anything was sent.
+    pub async fn send(
+        &self,
+        destination: &Destination,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let host = self.host(destination);
+        let mut dials = 0;
+        loop {
+            let outcome = if let Some((sender, share)) = host.share() {
+                self.send_http2(&host, sender, share, request).await
+            } else if let Some(lane) = host.idle_lane() {
+                self.send_http1(&host, lane, request).await
+            } else {
+                match host.turn(dials > 0) {
+                    Turn::Wait(dialling) => {
+                        let opened = self.wait_for_dial(&host, dialling).await?;
+                        // Where the other one failed, everybody tries for himself.
+                        dials += usize::from(!opened);
+                        continue;
+                    }
+                    Turn::Dial(turn) => {
+                        if dials > MOST_DIALS {
+                            return Err(UpstreamError::unreachable(host.name(), "it closes every connection at once"));
+                        }
+                        dials += 1;
+                        // Boxed, because it is rare and large.
+                        let lane = Box::pin(self.open(&host)).await?;
+                        turn.opened();
+                        match lane {
+                            Some(lane) => self.send_http1(&host, lane, request).await,
+                            None => continue,
+                        }
+                    }
+                }
+            };
+            match outcome {
+                Ok(response) => return Ok(response),
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Unsent(again)) => request = *again,
+            }
+        }
+    }
+
+    /// Sends a request that asks for another protocol, on a connection of its own (RFC 9110 section 7.8). After a 101 the
+    /// response's extensions hold the upgraded connection.
+    pub async fn send_upgrade(
+        &self,
+        destination: &Destination,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let host = self.host(destination);
+        let stream = self.0.dialer.dial(peer(destination), Offer::Http1).await?;
+        let broken = |cause| UpstreamError::broken(host.name(), cause);
+        let (mut sender, connection) =
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let driver = AbortOnDrop::new(tokio::spawn(connection.with_upgrades()).abort_handle());
+        for_http1(&mut request, destination);
+        let patience = Patience::new(&request, &self.0.timeouts);
+        let response =
+            await_answer(sender.send_request(request), &patience).await.map_err(|silence| silent(&host, silence))?;
+        let response = response.map_err(broken)?;
+        let carrier = if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            // The connection belongs to the upgrade now and ends with it.
+            driver.release();
+            Carrier::Nothing
+        } else {
+            Carrier::Task { _driver: driver, alarm: Alarm::new(), progress: None }
+        };
+        Ok(response.map(|incoming| UpstreamBody::new(incoming, carrier, host, self.0.timeouts.idle)))
+    }
+
+    async fn send_http1(
+        &self,
+        host: &Arc<Host>,
+        mut lane: Box<Lane>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, Failed> {
+        for_http1(&mut request, host.destination());
+        let progress = request.body().progress();
+        let response = lane.exchange(request, &self.0.timeouts).await.map_err(|error| match error {
+            LaneError::Unsent(request) => Failed::Unsent(request),
+            LaneError::Broken(cause) => Failed::Final(broken(host, cause)),
+            LaneError::Silent(silence) => Failed::Final(silent(host, silence)),
+        })?;
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failed::Final(UpstreamError::broken(host.name(), "it changed to a protocol nobody asked for")));
+        }
+        let carrier = if lane.settle() {
+            host.give_back(lane);
+            Carrier::Nothing
+        } else if progress.as_ref().is_none_or(|progress| progress.is_done()) {
+            Carrier::Lane(lane)
+        } else {
+            // The provider answers before it has everything. The rest goes on by itself, since the answer's body is read
+            // only as fast as the caller takes it, and the caller may take it only after having sent everything.
+            match lane.into_driver() {
+                Some(driver) => Carrier::Task {
+                    _driver: AbortOnDrop::new(tokio::spawn(driver).abort_handle()),
+                    alarm: Alarm::new(),
+                    progress,
+                },
+                None => Carrier::Nothing,
+            }
+        };
+        Ok(response.map(|incoming| UpstreamBody::new(incoming, carrier, Arc::clone(host), self.0.timeouts.idle)))
+    }
+
+    async fn send_http2(
+        &self,
+        host: &Arc<Host>,
+        mut sender: http2::SendRequest<RequestBody>,
+        share: Share,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, Failed> {
+        for_http2(&mut request, host.destination());
+        let patience = Patience::new(&request, &self.0.timeouts);
+        let progress = request.body().progress();
+        let answer = await_answer(sender.try_send_request(request), &patience)
+            .await
+            .map_err(|silence| Failed::Final(silent(host, silence)))?;
+        let response = answer.map_err(|mut error| match error.take_message() {
+            Some(request) => Failed::Unsent(Box::new(request)),
+            None => Failed::Final(broken(host, error.into_error())),
+        })?;
+        let carrier = Carrier::Stream { _share: share, alarm: Alarm::new(), progress };
+        Ok(response.map(|incoming| UpstreamBody::new(incoming, carrier, Arc::clone(host), self.0.timeouts.idle)))
+    }
+
+    /// Dials. An HTTP/1.1 connection comes back as a lane, an HTTP/2 one goes to the pool for everybody.
+    async fn open(&self, host: &Arc<Host>) -> Result<Option<Box<Lane>>, UpstreamError> {
+        self.start_sweeping();
+        let stream = self.0.dialer.dial(peer(host.destination()), Offer::Any).await?;
+        if stream.is_http2() {
+            host.add_shared(handshake_http2(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?);
+            return Ok(None);
+        }
+        host.note_http1();
+        Ok(Some(Lane::open(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?))
+    }
+
+    /// Whether the dialling of another call has opened a connection.
+    async fn wait_for_dial(&self, host: &Host, mut dialling: watch::Receiver<bool>) -> Result<bool, UpstreamError> {
+        match tokio::time::timeout(self.0.dialer.connect_timeout(), dialling.changed()).await {
+            Ok(told) => Ok(told.is_ok()),
+            Err(_) => Err(UpstreamError::timeout(host.name(), Waiting::Connect)),
+        }
+    }
+
+    fn host(&self, destination: &Destination) -> Arc<Host> {
+        let known = self.0.hosts.read().unwrap_or_else(PoisonError::into_inner).get(destination.key()).cloned();
+        known.unwrap_or_else(|| {
+            let mut hosts = self.0.hosts.write().unwrap_or_else(PoisonError::into_inner);
+            let host = hosts
+                .entry(destination.key().into())
+                .or_insert_with(|| Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout)));
+            Arc::clone(host)
+        })
+    }
+
+    /// Starts the task that closes idle connections of hosts that nobody calls any more. It ends with the last clone.
+    fn start_sweeping(&self) {
+        if self.0.is_swept.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let inner = Arc::downgrade(&self.0);
+        let period = self.0.idle_timeout.max(Duration::from_millis(100)) / 2;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(period).await;
+                let Some(inner) = Weak::upgrade(&inner) else { return };
+                // Nobody but the map holds a host that no call is using.
+                let mut hosts = inner.hosts.write().unwrap_or_else(PoisonError::into_inner);
+                hosts.retain(|_, host| !(host.sweep() && Arc::strong_count(host) == 1));
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upstream")
+    }
+}
+
+/// Why one attempt did not bring an answer.
+enum Failed {
+    /// Nothing was sent: try another connection.
+    Unsent(Box<Request<RequestBody>>),
+    Final(UpstreamError),
+}
+
+fn peer(destination: &Destination) -> Peer<'_> {
+    Peer {
+        host: destination.host(),
+        port: destination.port(),
+        https: destination.is_https(),
+        trusted_as_written: destination.is_trusted_as_written(),
+    }
+}
+
+/// The origin form and `Host` of RFC 9112 section 3.2.
+fn for_http1(request: &mut Request<RequestBody>, destination: &Destination) {
+    if request.uri().authority().is_some() {
+        *request.uri_mut() = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
+    }
+    *request.version_mut() = Version::HTTP_11;
+    request.headers_mut().insert(HOST, destination.host_header().clone());
+    let has_rare_body = matches!(*request.method(), Method::GET | Method::HEAD);
+    if has_rare_body && !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+        // hyper takes these two for bodiless unless told otherwise.
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// `:scheme` and `:authority` of RFC 9113 section 8.3.1 are taken from a whole URI.
+fn for_http2(request: &mut Request<RequestBody>, destination: &Destination) {
+    if request.uri().authority().is_none() {
+        let path_and_query = request.uri().path_and_query().cloned();
+        *request.uri_mut() = destination.uri(path_and_query.unwrap_or(PathAndQuery::from_static("/")));
+    }
+    *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(HOST);
+    request.headers_mut().remove(TRANSFER_ENCODING);
+}
+
+async fn handshake_http2(stream: Stream) -> hyper::Result<http2::SendRequest<RequestBody>> {
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
+        .max_header_list_size(64 * 1024)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn await_answer<T>(answer: impl Future<Output = T>, patience: &Patience) -> Result<T, Silence> {
+    let mut answer = pin!(answer);
+    let mut alarm = Alarm::new();
+    std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Ok(outcome)),
+        Poll::Pending => patience.poll(&mut alarm, cx).map(Err),
+    })
+    .await
+}
+
+fn silent(host: &Host, silence: Silence) -> UpstreamError {
+    match silence {
+        Silence::Caller => UpstreamError::Caller { source: "the body fell silent".into() },
+        Silence::Provider(waiting) => UpstreamError::timeout(host.name(), waiting),
+    }
+}
+
+/// hyper tells by its kind whose body it was that broke.
+fn broken(host: &Host, cause: hyper::Error) -> UpstreamError {
+    if cause.is_user() {
+        UpstreamError::Caller { source: cause.into() }
+    } else {
+        UpstreamError::broken(host.name(), cause)
+    }
+}

@@ -1,0 +1,301 @@
+//! Dialling: resolves a host, checks every address it stands for, and connects to the address that was checked, never to a
+//! second answer of the same name. TLS and the CONNECT of a proxy are part of it, all within `connect_timeout`.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::address::{Asked, Policy};
+use super::proxy::Proxy;
+use super::tls::Tls;
+use super::{Refusal, Settings, SetupError, UpstreamError, Waiting};
+
+/// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Most bytes of a proxy's answer to CONNECT.
+const PROXY_HEAD_BYTES: usize = 8 * 1024;
+
+/// Everything that decides how a connection is made.
+pub(super) struct Dialer {
+    policy: Policy,
+    tls: Tls,
+    proxy: Option<Proxy>,
+    connect_timeout: Duration,
+}
+
+/// Which HTTP versions are offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/2 where the peer speaks it, otherwise HTTP/1.1.
+    Any,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
+/// Whom to dial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) https: bool,
+    pub(super) trusted_as_written: bool,
+}
+
+/// A connection to a provider.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Dialer {
+    /// Reads `ca_file` and checks `proxy`.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
+        Ok(Self {
+            policy: Policy { allow: settings.allow.clone(), allow_http: settings.allow_http },
+            tls: Tls::load(settings.ca_file.as_deref())?,
+            proxy: settings.proxy.as_deref().map(Proxy::parse).transpose()?,
+            connect_timeout: settings.connect_timeout,
+        })
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// Connects, with TLS where the scheme asks for it.
+    pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Stream, UpstreamError> {
+        let connecting = async {
+            let tcp = self.connect(peer).await?;
+            if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Stream::Plain(tcp)) }
+        };
+        tokio::time::timeout(self.connect_timeout, connecting)
+            .await
+            .unwrap_or_else(|_| Err(UpstreamError::timeout(peer.host, Waiting::Connect)))
+    }
+
+    async fn connect(&self, peer: Peer<'_>) -> Result<TcpStream, UpstreamError> {
+        match &self.proxy {
+            Some(proxy) if !peer.stays_here() => {
+                self.check_literal(peer)?;
+                let addresses = lookup_host((proxy.host(), proxy.port()))
+                    .await
+                    .map_err(|cause| UpstreamError::unreachable(peer.host, cause))?;
+                let mut tcp = connect_to(peer, addresses.collect()).await?;
+                tunnel(&mut tcp, proxy, peer).await.map_err(|cause| UpstreamError::unreachable(peer.host, cause))?;
+                Ok(tcp)
+            }
+            _ => connect_to(peer, self.resolve(peer).await?).await,
+        }
+    }
+
+    /// Checks what can be checked before a name is resolved: a host that is written as an address, and, towards a proxy,
+    /// which resolves names by itself, that nothing goes there in plain.
+    pub(super) fn check_literal(&self, peer: Peer<'_>) -> Result<(), UpstreamError> {
+        let goes_in_plain = !peer.https && !self.policy.allow_http && self.proxy.is_some() && !peer.stays_here();
+        match peer.host.parse() {
+            Ok(address) => self.check(peer, address).map_err(|refusal| blocked(peer, refusal)),
+            Err(_) if goes_in_plain => Err(blocked(peer, Refusal::PlainHttp)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn check(&self, peer: Peer<'_>, address: IpAddr) -> Result<(), Refusal> {
+        let Peer { host, https, trusted_as_written, .. } = peer;
+        self.policy.check(Asked { host, https, trusted_as_written }, address)
+    }
+
+    /// The addresses of the host that may be dialled; an error when there is none. Decimal and octal spellings of an
+    /// address go through the system's resolver like any name, and what they stand for is checked.
+    pub(super) async fn resolve(&self, peer: Peer<'_>) -> Result<Vec<SocketAddr>, UpstreamError> {
+        let found: Vec<SocketAddr> = match peer.host.parse::<IpAddr>() {
+            Ok(address) => vec![SocketAddr::new(address, peer.port)],
+            Err(_) => lookup_host((peer.host, peer.port))
+                .await
+                .map_err(|cause| UpstreamError::unreachable(peer.host, cause))?
+                .collect(),
+        };
+        let mut refused = Refusal::NoAddress;
+        let mut permitted = Vec::with_capacity(found.len());
+        for address in found {
+            match self.check(peer, address.ip()) {
+                Ok(()) => permitted.push(address),
+                Err(refusal) => refused = refusal,
+            }
+        }
+        if permitted.is_empty() { Err(blocked(peer, refused)) } else { Ok(permitted) }
+    }
+
+    async fn secure(&self, peer: Peer<'_>, offer: Offer, tcp: TcpStream) -> Result<Stream, UpstreamError> {
+        let config = match offer {
+            Offer::Any => &self.tls.any,
+            Offer::Http1 => &self.tls.http1,
+        };
+        let fail = |source| UpstreamError::Tls { host: peer.host.to_owned(), source };
+        let name = ServerName::try_from(peer.host.to_owned()).map_err(|cause| fail(io::Error::other(cause)))?;
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(fail)?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+impl Peer<'_> {
+    /// What is written as this machine is never asked of a proxy elsewhere.
+    pub(super) fn stays_here(self) -> bool {
+        let is_loopback = || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        self.trusted_as_written && (self.host == "localhost" || is_loopback())
+    }
+}
+
+fn blocked(peer: Peer<'_>, source: Refusal) -> UpstreamError {
+    UpstreamError::Blocked { host: peer.host.to_owned(), source }
+}
+
+/// The first of the addresses that answers. The next one is tried when one fails or stays silent for a moment, so that a
+/// dead IPv6 route costs a quarter of a second and not the whole deadline.
+async fn connect_to(peer: Peer<'_>, addresses: Vec<SocketAddr>) -> Result<TcpStream, UpstreamError> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::other("no address");
+    loop {
+        match waiting.next() {
+            Some(address) => attempts.push(connect_one(address)),
+            None if attempts.is_empty() => return Err(UpstreamError::unreachable(peer.host, failure)),
+            None => {}
+        }
+        let patience = async {
+            if waiting.len() == 0 {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(NEXT_ADDRESS_AFTER).await;
+        };
+        tokio::select! {
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(cause) => failure = cause,
+            },
+            () = patience => {}
+        }
+    }
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_keepalive(true)?;
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+/// Asks a proxy for a way through (RFC 9110 section 9.3.6).
+async fn tunnel(tcp: &mut TcpStream, proxy: &Proxy, peer: Peer<'_>) -> io::Result<()> {
+    let host = if peer.host.contains(':') { format!("[{}]", peer.host) } else { peer.host.to_owned() };
+    let authority = format!("{host}:{}", peer.port);
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+    if let Some(authorization) = proxy.authorization() {
+        request.push_str("Proxy-Authorization: ");
+        request.push_str(authorization.expose());
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    tcp.write_all(request.as_bytes()).await?;
+
+    let mut head = Vec::with_capacity(256);
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() == PROXY_HEAD_BYTES {
+            return Err(io::Error::other("the proxy's answer is too long"));
+        }
+        // Byte by byte, so that nothing of what follows the head is taken.
+        head.push(tcp.read_u8().await?);
+    }
+    let status = head.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+    if head.starts_with(b"HTTP/1.") && status.len() == 3 && status[0] == b'2' {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("the proxy answered {}", String::from_utf8_lossy(status))))
+}
+
+impl Stream {
+    /// Whether ALPN chose HTTP/2. Plain connections are HTTP/1.1: providers do not speak h2c.
+    pub(super) fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// The socket underneath.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
