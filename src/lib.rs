@@ -20,3 +20,6 @@ pub mod upstream;
 // Joining.
 pub mod broker;
 pub mod server;
+
+// The operator's side.
+pub mod config;

@@ -1,0 +1,209 @@
+//! Configuration: `config.toml`, environment variables, flags and provider files become [`Config`], or every mistake at
+//! once. The only place that knows how settings are written. It reads files, opens nothing else, and takes the environment
+//! from whoever calls.
+
+mod callers;
+mod document;
+mod environment;
+mod integrations;
+mod library;
+mod net;
+mod problem;
+mod provider;
+mod reader;
+mod secrets;
+mod server;
+mod store;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use self::document::{Document, Layer};
+use self::environment::FreeNames;
+use self::library::{Files, Library};
+use self::problem::{Fault, Place, Report};
+use self::reader::{Context, Table};
+use self::secrets::Environment;
+use crate::broker::Integration;
+use crate::model::ProviderId;
+use crate::{telemetry, upstream};
+
+pub use self::problem::{Problem, Problems};
+pub use self::reader::{Key, Kind};
+
+/// The file that is read when none is named, if it is there.
+const DEFAULT_FILE: &str = "config.toml";
+
+/// What to read.
+#[derive(Clone, Debug, Default)]
+pub struct LoadRequest {
+    /// The configuration file, which has to exist; `None` for `config.toml` in `directory` if there is one.
+    pub config_path: Option<PathBuf>,
+    /// Where relative names begin; empty for the process's own directory.
+    pub directory: PathBuf,
+    /// The environment of the process.
+    pub environment: Vec<(String, String)>,
+    /// What the command line sets; it wins over everything else.
+    pub overrides: Vec<Override>,
+}
+
+/// One setting of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The flag as it was typed, for problems: `--listen`.
+    pub flag: String,
+    /// The dotted key that it sets: `server.listen`.
+    pub key: String,
+    /// The value, as text of the key's type.
+    pub value: String,
+}
+
+/// A whole, checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]` and `[callers]`.
+    pub server: crate::server::Settings,
+    /// True when nobody wrote `server.public_url`: it names `server.listen`'s port, and where that is 0 the listener's own
+    /// port is to be filled in.
+    pub public_url_is_derived: bool,
+    /// `[net]`.
+    pub net: upstream::Settings,
+    /// `[store]`.
+    pub store: crate::store::Settings,
+    /// `[log]`.
+    pub log: telemetry::Settings,
+    /// Every integration, in the order of names. A provider without a table is one that says what is missing.
+    pub integrations: Vec<Integration>,
+    /// What deserves a look and stops nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks everything.
+///
+/// # Errors
+///
+/// All mistakes of all files, environment variables and flags, each with its place and a remedy. No secret is shown.
+pub fn load(request: LoadRequest) -> Result<Config, Problems> {
+    let report = Report::default();
+    let environment = Environment::new(request.environment);
+    let context = Context { report: &report, environment: &environment, keys: None };
+    let config = match config_file(request.config_path.as_deref(), &request.directory, &report) {
+        Ok(file) => merged(file.as_ref(), &request.directory, &request.overrides, &context),
+        // Nothing in it can be trusted, so only the other files are looked at.
+        Err(()) => {
+            let folder = library::Folder { path: request.directory.join("providers"), named: None };
+            Library::compile(&Files::read(&folder, &context), false, &context);
+            None
+        }
+    };
+    let (mistakes, warnings) = report.finish();
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
+        _ => Err(Problems(mistakes)),
+    }
+}
+
+/// Every key of `config.toml`, in the order in which they are read.
+pub fn keys() -> Vec<Key> {
+    describe(|table| {
+        read(table, &Library::default());
+    })
+}
+
+/// Every key of a provider file.
+pub fn provider_keys() -> Vec<Key> {
+    describe(|table| {
+        let id = ProviderId::parse("name").expect("a provider id");
+        provider::read(&id, false, table);
+    })
+}
+
+fn describe(read: impl FnOnce(&mut Table<'_>)) -> Vec<Key> {
+    let report = Report::default();
+    let environment = Environment::default();
+    let context = Context { report: &report, environment: &environment, keys: Some(RefCell::default()) };
+    Table::read(&Document::merge("", Path::new(""), []), &context, read);
+    context.keys.map(RefCell::into_inner).unwrap_or_default()
+}
+
+/// The configuration file. `Ok(None)` when there is none and none was asked for.
+fn config_file(named: Option<&Path>, directory: &Path, report: &Report) -> Result<Option<Layer>, ()> {
+    let name = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let path = directory.join(name);
+    let place = Place { file: name.display().to_string(), key: String::new() };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Layer::toml(&place.file, &path, &text).map(Some).map_err(|problem| report.mistake(problem)),
+        Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            report.mistake(
+                place.problem(Fault::new(format!("cannot be read: {error}"), "check the path and its rights")),
+            );
+            Err(())
+        }
+    }
+}
+
+fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+    let flags: Vec<Layer> = overrides
+        .iter()
+        .map(|Override { flag, key, value }| {
+            let keys: Vec<String> = key.split('.').map(str::to_owned).collect();
+            Layer::text(&format!("command line {flag}"), directory, &keys, value)
+        })
+        .collect();
+    let (home, home_directory) = match file {
+        Some(file) => (file.name(), file.directory()),
+        None => (DEFAULT_FILE, directory),
+    };
+    let merge = |environment: &[Layer]| {
+        Document::merge(home, home_directory, file.into_iter().chain(environment).chain(&flags))
+    };
+    // Names in the environment depend on the provider files, and where those are may stand in the environment.
+    let quiet = Report::default();
+    let ahead = Context { report: &quiet, environment: context.environment, keys: None };
+    let document = merge(&environment::layers(&ahead, directory, &FreeNames::default()));
+    let folder = Table::read(&document, &ahead, |table| {
+        table.table("server", "", |table| server::providers_folder(table, home_directory))
+    });
+    let files = Files::read(&folder, context);
+    let names = FreeNames::of(file, files.ids());
+    let document = merge(&environment::layers(context, directory, &names));
+    let allow_http =
+        Table::read(&document, &ahead, |table| table.table("net", "", |table| table.boolean("allow_http", "")));
+    let library = Library::compile(&files, allow_http.unwrap_or(false), context);
+    Table::read(&document, context, |table| read(table, &library))
+}
+
+/// Reads the whole of `config.toml`; `None` when a mistake leaves no configuration.
+fn read(table: &mut Table<'_>, library: &Library) -> Option<Config> {
+    let net = table.table("net", "What may go out, and how long it may take.", net::read);
+    let store = table.table("store", "Where grants are kept, sealed.", store::read);
+    let log = table.table("log", "Logs.", net::read_log);
+    let integrations = integrations::read(table, library, net.allow_http);
+    let callers = callers::read(table);
+    let (callers, named): (Vec<_>, Vec<_>) = callers.into_iter().unzip();
+    let names = integrations.iter().map(|integration| integration.name.as_str());
+    callers::check_integrations(table, named.into_iter().flatten(), names);
+    let has_callers = table.has("callers");
+    let server = table.table("server", "Where callers and browsers come in.", |table| {
+        let mut server = server::read(table);
+        server.settings.callers = callers;
+        // Callers that were written with a mistake are mistakes enough.
+        if !has_callers {
+            server::check_open_mode(table, &server.settings);
+        }
+        server
+    });
+    table.later(&["app", "telemetry"], |name| {
+        Fault::new(format!("[{name}] comes with a later version"), "remove the table")
+    });
+    Some(Config {
+        server: server.settings,
+        public_url_is_derived: server.public_url_is_derived,
+        net,
+        store: store?,
+        log,
+        integrations,
+        warnings: Vec::new(),
+    })
+}

@@ -1,0 +1,207 @@
+//! The `[integrations]` tables: our OAuth client at each provider. A provider that nobody configured becomes one that
+//! says what is missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::library::Library;
+use super::problem::{Fault, Place, did_you_mean, quoted};
+use super::provider;
+use super::reader::Table;
+use super::secrets::Resolved;
+use crate::broker::Integration;
+use crate::mapping::{Encoding, Template};
+use crate::model::IntegrationName;
+use crate::oauth::AuthMethod;
+use crate::provider::Provider;
+
+/// Reads all of them, and adds the providers that have no table.
+pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -> Vec<Integration> {
+    let mut named = Vec::new();
+    let doc = "Our OAuth client at each provider.";
+    let mut integrations = table.tables("integrations", doc, "<name>", |name, table| {
+        named.push(name.to_owned());
+        one(name, table, library, allow_http)
+    });
+    for provider in library.providers() {
+        let id = provider.id.as_str();
+        if named.iter().any(|name| name == id) {
+            continue;
+        }
+        let Ok(name) = IntegrationName::parse(id) else { continue };
+        integrations.push(Integration {
+            missing: Some(missing(&[key_to_set(&name, "client_id")])),
+            name,
+            provider: Arc::clone(provider),
+            client_id: None,
+            client_secret: None,
+            scopes: None,
+            variables: BTreeMap::new(),
+            redirect_uri: None,
+        });
+    }
+    integrations.sort_by(|one, other| one.name.cmp(&other.name));
+    integrations
+}
+
+fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -> Option<Integration> {
+    let integration_name = IntegrationName::parse(name);
+    if let Err(error) = &integration_name {
+        let fault = Fault::new(format!("the integration's name {error}"), "rename it");
+        table.context().report.mistake(table.here().problem(fault));
+    }
+    let doc = "The id of its provider; by default the integration's own name.";
+    let provider_id = table.text("provider", doc);
+    let client_id = table.secret("client_id", "The client identifier that the provider gave.");
+    let client_secret =
+        table.secret("client_secret", "The client secret that the provider gave; public clients have none.");
+    let doc = "Scopes to ask for; by default the provider file's.";
+    let scopes = table.list("scopes", doc, provider::scope);
+    let variables = table.texts("variables", "Values for the provider's variables.");
+    let doc = "Sent as redirect_uri instead of our callback, for providers that register an alias.";
+    let redirect_uri = table.parsed("redirect_uri", doc, redirect_uri);
+
+    let provider = find_provider(table, library, name, provider_id.as_deref())?;
+    check_variables(table, &provider, &variables, allow_http);
+    for warning in library.warnings(provider.id.as_str()) {
+        table.context().report.warning(warning.clone());
+    }
+    let name = integration_name.ok()?;
+    let mut lacking = Vec::new();
+    let client_id = wanted(table, &name, "client_id", client_id, true, &mut lacking);
+    let needs_secret = matches!(
+        provider.protocol.token_endpoint_auth_method,
+        Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic)
+    );
+    let client_secret = wanted(table, &name, "client_secret", client_secret, needs_secret, &mut lacking);
+    let variables: BTreeMap<String, String> = variables.into_iter().collect();
+    for (variable, rule) in &provider.protocol.variables {
+        if rule.operator_only && rule.default.is_none() && !variables.contains_key(variable) {
+            lacking.push(key_to_set(&name, &format!("variables.{variable}")));
+        }
+    }
+    if !lacking.is_empty() {
+        let fault = format!("is not ready: {}", missing(&lacking));
+        let warning = table.here().problem(Fault::new(fault, "until then its calls answer 500"));
+        table.context().report.warning(warning);
+    }
+    Some(Integration {
+        name,
+        provider,
+        client_id: client_id.map(|secret| secret.expose().to_owned()),
+        client_secret,
+        missing: (!lacking.is_empty()).then(|| missing(&lacking)),
+        scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
+        variables,
+        redirect_uri,
+    })
+}
+
+/// A credential of the client; what is lacking goes to the list, as what to do about it.
+fn wanted(
+    table: &Table<'_>,
+    name: &IntegrationName,
+    key: &str,
+    resolved: Option<Resolved>,
+    is_needed: bool,
+    lacking: &mut Vec<String>,
+) -> Option<crate::model::Secret> {
+    match resolved {
+        Some(Resolved::Found(secret)) => return Some(secret),
+        Some(Resolved::Missing(why)) => lacking.push(format!("{}, where {why}", key_to_set(name, key))),
+        None if is_needed && !table.has(key) => lacking.push(key_to_set(name, key)),
+        None => {}
+    }
+    None
+}
+
+fn find_provider(table: &Table<'_>, library: &Library, name: &str, provider_id: Option<&str>) -> Option<Arc<Provider>> {
+    if provider_id.is_none() && table.has("provider") {
+        return None;
+    }
+    match library.get(provider_id.unwrap_or(name)) {
+        Ok(provider) => provider.cloned(),
+        Err(Fault { fault, remedy }) => {
+            if provider_id.is_some() {
+                table.mistake("provider", fault, remedy);
+            } else {
+                let remedy = format!("{remedy} (or name one in `provider`)");
+                table.context().report.mistake(table.here().problem(Fault::new(fault, remedy)));
+            }
+            None
+        }
+    }
+}
+
+fn check_variables(table: &Table<'_>, provider: &Provider, values: &[(String, String)], allow_http: bool) {
+    let known = &provider.protocol.variables;
+    let place = |name: &str| {
+        let place = table.place("variables");
+        Place { key: format!("{}.{name}", place.key), ..place }
+    };
+    let before = table.context().report.count();
+    for (name, value) in values {
+        let fault = match known.get(name) {
+            Some(variable) => provider::check_value(variable, value),
+            None => {
+                let fault = format!("{} has no such variable", quoted(provider.id.as_str()));
+                Err(Fault::new(fault, did_you_mean(name, known.keys().map(String::as_str))))
+            }
+        };
+        if let Err(fault) = fault {
+            table.context().report.mistake(place(name).problem(fault));
+        }
+    }
+    if table.context().report.count() > before {
+        return;
+    }
+    // What the operator may choose freely, a whole host above all, is looked at where it ends up.
+    let value_of = |name: &str| {
+        let set = values.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
+        set.or_else(|| known.get(name)?.default.as_deref()).map(Into::into)
+    };
+    for url in urls(provider) {
+        let Some(rendered) = url.render(Encoding::Url, value_of) else { continue };
+        let Some(name) = url.names().find(|name| values.iter().any(|(set, _)| set == name)) else { continue };
+        if let Err(fault) = provider::check_constant_url(&rendered, allow_http) {
+            let fault = Fault::new(format!("makes a URL that secrets may not go to: {}", fault.fault), fault.remedy);
+            table.context().report.mistake(place(name).problem(fault));
+        }
+    }
+}
+
+/// Every URL template of a provider.
+fn urls(provider: &Provider) -> impl Iterator<Item = &Template> {
+    let protocol = &provider.protocol;
+    [
+        &protocol.issuer,
+        &protocol.authorization_endpoint,
+        &protocol.token_endpoint,
+        &protocol.refresh_endpoint,
+        &protocol.revocation_endpoint,
+        &protocol.introspection_endpoint,
+    ]
+    .into_iter()
+    .filter_map(Option::as_ref)
+    .chain([&provider.api.base_url])
+}
+
+/// The key, and the environment variable that stands for it.
+fn key_to_set(name: &IntegrationName, key: &str) -> String {
+    let variable = format!("{name}__{}", key.replace('.', "__")).replace('-', "_").to_ascii_uppercase();
+    format!("`integrations.{name}.{key}` (or KEYFERRY_INTEGRATIONS__{variable})")
+}
+
+fn missing(keys: &[String]) -> String {
+    format!("set {}", keys.join(", and "))
+}
+
+fn redirect_uri(text: &str) -> Result<String, Fault> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Fault::new(
+            "is empty or holds white space",
+            "write what was registered at the provider, or remove it",
+        ));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,221 @@
+//! All provider files: those shipped in the binary, overlaid file by file by the operator's folder. Follows `extends`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::document::{Document, Layer};
+use super::problem::{Fault, Place, Problem, did_you_mean, one_of, quoted};
+use super::provider;
+use super::reader::{Context, Table};
+use crate::model::ProviderId;
+use crate::provider::Provider;
+
+macro_rules! shipped {
+    ($($id:literal),+ $(,)?) => {
+        [$(($id, include_str!(concat!("../../providers/", $id, ".toml")))),+]
+    };
+}
+
+/// The provider files in the binary.
+const SHIPPED: &[(&str, &str)] = &shipped!["airtable", "github", "google", "hubspot", "notion"];
+
+/// The operator's folder.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// As it was resolved.
+    pub(super) path: PathBuf,
+    /// Where it was named, when it was: then it has to be there.
+    pub(super) named: Option<Place>,
+}
+
+/// Provider files as they were written, by id.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    files: BTreeMap<String, File>,
+    /// Ids whose file is not TOML, so that nobody is told that they do not exist.
+    broken: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct File {
+    name: String,
+    layer: Layer,
+}
+
+/// Every provider, compiled.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    providers: BTreeMap<String, Arc<Provider>>,
+    warnings: BTreeMap<String, Vec<Problem>>,
+    /// Ids whose file has mistakes.
+    broken: BTreeSet<String>,
+}
+
+impl Files {
+    /// The shipped files, and over them those of the folder.
+    pub(super) fn read(folder: &Folder, context: &Context<'_>) -> Self {
+        let mut all = Self::default();
+        for (id, text) in SHIPPED {
+            let name = format!("providers/{id}.toml (shipped)");
+            all.add(id, name, Path::new(""), text, context);
+        }
+        all.overlay(folder, context);
+        all
+    }
+
+    /// The ids, also of files with mistakes.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().chain(&self.broken).map(String::as_str)
+    }
+
+    fn overlay(&mut self, folder: &Folder, context: &Context<'_>) {
+        let entries = match std::fs::read_dir(&folder.path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if let Some(place) = &folder.named {
+                    let fault =
+                        format!("the folder {} cannot be read: {error}", quoted(&folder.path.to_string_lossy()));
+                    context.report.mistake(place.problem(Fault::new(fault, "make it, or remove the key")));
+                }
+                return;
+            }
+        };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        for path in paths {
+            let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            if !is_toml || stem.starts_with('.') {
+                continue;
+            }
+            let name = path.display().to_string();
+            let place = Place { file: name.clone(), key: String::new() };
+            if let Err(error) = ProviderId::parse(&stem) {
+                let fault = Fault::new(format!("the file's name {error}"), "rename it; the name is the provider's id");
+                context.report.mistake(place.problem(fault));
+                continue;
+            }
+            match std::fs::read_to_string(&path) {
+                Ok(text) => self.add(&stem, name, &path, &text, context),
+                Err(error) => {
+                    self.broken.insert(stem);
+                    let fault = Fault::new(format!("cannot be read: {error}"), "check the file and its rights");
+                    context.report.mistake(place.problem(fault));
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, id: &str, name: String, path: &Path, text: &str, context: &Context<'_>) {
+        self.files.remove(id);
+        match Layer::toml(&name, path, text) {
+            Ok(layer) => {
+                self.files.insert(id.to_owned(), File { name, layer });
+            }
+            Err(problem) => {
+                self.broken.insert(id.to_owned());
+                context.report.mistake(problem);
+            }
+        }
+    }
+
+    /// The file and its ancestors, oldest first. `None` when an ancestor is missing or the chain goes in a circle.
+    fn family(&self, id: &str, context: &Context<'_>) -> Option<Vec<&File>> {
+        let mut family = vec![self.files.get(id)?];
+        let mut ids = vec![id.to_owned()];
+        while let Some(parent) = family.last()?.layer.values().get("extends").and_then(|value| value.as_str()) {
+            let place = Place { file: family.last()?.name.clone(), key: "extends".into() };
+            if ids.iter().any(|seen| seen == parent) {
+                ids.push(parent.to_owned());
+                // Told of the circle's members only, not of those who extend one of them.
+                if parent == id {
+                    let fault = Fault::new(format!("goes in a circle: {}", ids.join(" → ")), "remove one `extends`");
+                    context.report.mistake(place.problem(fault));
+                }
+                return None;
+            }
+            let Some(file) = self.files.get(parent) else {
+                if !self.broken.contains(parent) {
+                    let fault = format!("no provider is named {}", quoted(parent));
+                    context.report.mistake(place.problem(Fault::new(fault, did_you_mean(parent, self.ids()))));
+                }
+                return None;
+            };
+            ids.push(parent.to_owned());
+            family.push(file);
+        }
+        family.reverse();
+        Some(family)
+    }
+}
+
+impl Library {
+    /// Compiles every file.
+    pub(super) fn compile(files: &Files, allow_http: bool, context: &Context<'_>) -> Self {
+        let mut library = Self { broken: files.broken.clone(), ..Self::default() };
+        for (id, file) in &files.files {
+            let before = context.report.count();
+            let compiled = files.family(id, context).and_then(|family| {
+                let layers = family.iter().map(|file| &file.layer);
+                let document = Document::merge(&file.name, Path::new(""), layers);
+                let id = ProviderId::parse(id).ok()?;
+                Table::read(&document, context, |table| provider::read(&id, allow_http, table))
+            });
+            match compiled {
+                Some(read) if context.report.count() == before => {
+                    library.warnings.insert(id.clone(), read.warnings);
+                    library.providers.insert(id.clone(), Arc::new(read.provider));
+                }
+                _ => {
+                    library.broken.insert(id.clone());
+                }
+            }
+        }
+        library
+    }
+
+    /// The provider with this id; a problem when there is none. `Ok(None)` when its file has mistakes of its own.
+    pub(super) fn get(&self, id: &str) -> Result<Option<&Arc<Provider>>, Fault> {
+        match self.providers.get(id) {
+            Some(provider) => Ok(Some(provider)),
+            None if self.broken.contains(id) => Ok(None),
+            None => {
+                let known = self.providers.keys().chain(&self.broken).map(String::as_str);
+                let remedy = match did_you_mean(id, known.clone()) {
+                    remedy if remedy.is_empty() => "`keyferry providers list` names them".to_owned(),
+                    remedy if remedy.starts_with("known: ") => format!("write {}", one_of(known)),
+                    remedy => remedy,
+                };
+                Err(Fault::new(format!("no provider is named {}", quoted(id)), remedy))
+            }
+        }
+    }
+
+    /// All providers, in the order of their ids.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// What is to be said when this provider is used.
+    pub(super) fn warnings(&self, id: &str) -> &[Problem] {
+        self.warnings.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_repository_is_shipped() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers");
+        let mut stems: Vec<String> = std::fs::read_dir(folder)
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path().file_stem().expect("a name").to_string_lossy().into_owned())
+            .collect();
+        stems.sort();
+        let shipped: Vec<&str> = SHIPPED.iter().map(|(id, _)| *id).collect();
+        assert_eq!(stems, shipped);
+    }
+}

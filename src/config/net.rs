@@ -1,0 +1,102 @@
+//! The `[net]` table: what may go out, and how long it may take. And `[log]`, the other table without secrets.
+
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::problem::{Fault, quoted};
+use super::reader::Table;
+use super::server::network;
+use crate::telemetry::{self, Format};
+use crate::upstream::{AllowedDestination, Settings};
+
+pub(super) fn read(table: &mut Table<'_>) -> Settings {
+    let defaults = Settings::default();
+    let ca_file = table.readable_file("ca_file", "PEM file with roots beside the compiled-in ones.");
+    let doc = "Hosts, addresses and ranges that may be dialled though they are not public.";
+    let allow: Vec<AllowedDestination> =
+        table.list("allow", doc, destination).into_iter().flatten().map(|(_, destination)| destination).collect();
+    let allow_http = table.boolean("allow_http", "Whether plain http may leave this machine.");
+    let proxy = table.parsed("proxy", "An HTTP proxy for everything outbound, dialled with CONNECT.", proxy);
+    let connect_timeout = table.positive_duration("connect_timeout", "DNS, TCP and TLS together.");
+    let doc = "From the end of a request until the head of its answer.";
+    let response_timeout = table.positive_duration("response_timeout", doc);
+    let idle_timeout = table.positive_duration("idle_timeout", "Longest silence inside a body.");
+    let doc = "Idle connections kept for each provider host.";
+    let pool_idle_per_host = table.integer("pool_idle_per_host", doc, 0..=100_000);
+    let pool_idle_timeout = table.positive_duration("pool_idle_timeout", "How long an idle connection is kept.");
+    let doc = "Deadline of a whole token, revocation or discovery request.";
+    let token_timeout = table.positive_duration("token_timeout", doc);
+    let is_everything = |destination: &AllowedDestination| matches!(destination, AllowedDestination::Range(range) if range.prefix_len() == 0);
+    if allow.iter().any(is_everything) {
+        let fault = "lets every address through, a cloud's metadata service included";
+        table.warning("allow", fault, "name the ranges that are meant");
+    }
+    Settings {
+        ca_file,
+        allow,
+        allow_http: allow_http.unwrap_or(defaults.allow_http),
+        proxy,
+        connect_timeout: connect_timeout.unwrap_or(defaults.connect_timeout),
+        response_timeout: response_timeout.unwrap_or(defaults.response_timeout),
+        idle_timeout: idle_timeout.unwrap_or(defaults.idle_timeout),
+        pool_idle_per_host: pool_idle_per_host
+            .and_then(|number| number.try_into().ok())
+            .unwrap_or(defaults.pool_idle_per_host),
+        pool_idle_timeout: pool_idle_timeout.unwrap_or(defaults.pool_idle_timeout),
+        token_timeout: token_timeout.unwrap_or(defaults.token_timeout),
+    }
+}
+
+/// Reads the `[log]` table.
+pub(super) fn read_log(table: &mut Table<'_>) -> telemetry::Settings {
+    let defaults = telemetry::Settings::default();
+    let doc = "How log lines are written; by default text on a terminal and json elsewhere.";
+    let format = table.word("format", doc, &[("json", Format::Json), ("text", Format::Text)]);
+    let level = table.parsed("level", "What is logged: info, or for example keyferry=debug,warn.", level);
+    telemetry::Settings { format, level: level.unwrap_or(defaults.level) }
+}
+
+fn destination(text: &str) -> Result<AllowedDestination, Fault> {
+    const REMEDY: &str = "write for example `gitlab.internal` or `10.0.0.0/8`";
+    if let Ok(range) = network(text) {
+        return Ok(AllowedDestination::Range(range));
+    }
+    let is_name = text
+        .split('.')
+        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
+    // `10.0.0` would be a name that nobody means.
+    let is_number = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_name && !is_number {
+        return Ok(AllowedDestination::Host(text.to_owned()));
+    }
+    Err(Fault::new(format!("{} is not a host, an address or a range", quoted(text)), REMEDY))
+}
+
+/// Never shown: an author may have put a password into it.
+fn proxy(text: &str) -> Result<String, Fault> {
+    const REMEDY: &str = "write for example `http://proxy.internal:3128`";
+    let url = Url::parse(text).map_err(|_| Fault::new("is not a URL", REMEDY))?;
+    if url.scheme() != "http" || url.host().is_none() {
+        return Err(Fault::new("is not an http URL", REMEDY));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Fault::new("holds a user name or password, which this version does not send", REMEDY));
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(Fault::new("holds more than host and port", REMEDY));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A bare word is taken for a module by the filter's own grammar, so a misspelt level would silently log everything.
+fn level(text: &str) -> Result<String, Fault> {
+    const REMEDY: &str = "write `error`, `warn`, `info`, `debug`, `trace`, or for example `keyferry=debug,warn`";
+    let is_level = |word: &str| {
+        matches!(word.to_ascii_lowercase().as_str(), "off" | "error" | "warn" | "info" | "debug" | "trace")
+    };
+    let misspelt = text.split(',').map(str::trim).find(|part| !part.contains(['=', ':', '[']) && !is_level(part));
+    if misspelt.is_some() || EnvFilter::builder().parse(text).is_err() {
+        return Err(Fault::new(format!("{} does not say what to log", quoted(text)), REMEDY));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,134 @@
+//! One provider file: read, checked and compiled. It knows no provider's name and holds no secret.
+
+mod api;
+mod capture;
+mod host;
+mod names;
+mod oauth;
+mod pattern;
+mod tables;
+mod token_response;
+mod variables;
+
+use std::collections::BTreeMap;
+
+use self::capture::Captures;
+use self::host::HostRule;
+use self::names::Names;
+use super::problem::{Fault, Problem};
+use super::reader::Table;
+use crate::model::ProviderId;
+use crate::oauth::{Protocol, Variable};
+use crate::provider::Provider;
+use crate::route::Api;
+
+pub(super) use self::host::{check_constant_url, is_loopback};
+pub(super) use self::oauth::scope;
+pub(super) use self::variables::check_value;
+
+/// Keys that CONTRACT section 4 or the catalogue name and this version does not act on.
+const LATER: [&str; 1] = ["items"];
+
+/// What reading a file brings besides the provider.
+pub(super) struct ReadProvider {
+    pub(super) provider: Provider,
+    /// Said when an integration uses the provider.
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Reads the merged tables of one provider file. What is returned is whole only when no mistake was noted.
+pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> Option<ReadProvider> {
+    let display_name = table.parsed("display_name", "What people read; by default the file's name.", filled);
+    let documentation = table.parsed("documentation", "The vendor's page about its OAuth.", filled);
+    let category = table.parsed("category", "One word for lists: crm, docs, storage …", filled);
+    table.text("extends", "The provider whose tables this file adds to and changes, key by key.");
+    table.later(&LATER, unknown_yet);
+
+    let mut names = Names::default();
+    let mut variables = variables::read(table, &mut names);
+    let Oauth { protocol, sunset, guards } = read_oauth(table, &mut names, allow_http);
+    let api = table.table("api", "How to call.", |table| api::read(table, &names, allow_http));
+
+    let mut protocol = protocol?;
+    let (api, api_guards) = api?;
+    let guards = guards.into_iter().chain(api_guards).fold(BTreeMap::new(), merge_guard);
+    apply_guards(&guards, &mut variables, &mut protocol);
+    check_defaults(table, &variables);
+    let warnings = sunset.into_iter().collect();
+    protocol.variables = variables;
+    let display_name = display_name.unwrap_or_else(|| id.to_string());
+    let provider = Provider { id: id.clone(), display_name, documentation, category, protocol, api };
+    Some(ReadProvider { provider, warnings })
+}
+
+struct Oauth {
+    protocol: Option<Protocol>,
+    sunset: Option<Problem>,
+    guards: BTreeMap<String, host::Guard>,
+}
+
+fn read_oauth(table: &mut Table<'_>, names: &mut Names, allow_http: bool) -> Oauth {
+    table.table("oauth", "How to get a grant.", |table| {
+        let captures = table.table("capture", "Values kept with the connection.", |table| capture::read(table, names));
+        let mut rule = HostRule { names, allow_http, guards: BTreeMap::new() };
+        let protocol = oauth::read(table, &mut rule);
+        let sunset = protocol.as_ref().and_then(|protocol| oauth::sunset_warning(table, protocol));
+        let guards = rule.guards;
+        let protocol = protocol.map(|protocol| {
+            let Captures { token, callback } = captures;
+            Protocol { token_capture: token, callback_capture: callback, ..protocol }
+        });
+        Oauth { protocol, sunset, guards }
+    })
+}
+
+type Guards = BTreeMap<String, host::Guard>;
+
+/// In two hosts the narrower guard holds for both.
+fn merge_guard(mut guards: Guards, (name, guard): (String, host::Guard)) -> Guards {
+    let present = guards.entry(name).or_insert(guard);
+    if guard == host::Guard::Label {
+        *present = guard;
+    }
+    guards
+}
+
+/// A value without a pattern of its own that stands in a host is held to a host's characters.
+fn apply_guards(guards: &Guards, variables: &mut BTreeMap<String, Variable>, protocol: &mut Protocol) {
+    for (name, guard) in guards {
+        let pattern = if let Some(variable) = variables.get_mut(name) {
+            &mut variable.pattern
+        } else if let Some(capture) = protocol.token_capture.get_mut(name) {
+            &mut capture.pattern
+        } else if let Some(capture) = protocol.callback_capture.get_mut(name) {
+            &mut capture.pattern
+        } else {
+            continue;
+        };
+        pattern.get_or_insert_with(|| guard.pattern());
+    }
+}
+
+fn check_defaults(table: &mut Table<'_>, variables: &BTreeMap<String, Variable>) {
+    for (name, variable) in variables {
+        let Some(default) = &variable.default else { continue };
+        if !variable.accepts(default) {
+            let mut place = table.place("variables");
+            place.key = format!("variables.{name}.default");
+            let fault = Fault::new("is not a value that the variable takes", variables::what_it_takes(variable));
+            table.context().report.mistake(place.problem(fault));
+        }
+    }
+}
+
+/// A key of a mechanism that comes later: refused rather than read over.
+fn unknown_yet(name: &str) -> Fault {
+    Fault::new(format!("this version does not know `{name}` yet"), "remove it, or use a version that does")
+}
+
+fn filled(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() { Err(Fault::new("is empty", "write it or remove the key")) } else { Ok(text.to_owned()) }
+}
+
+/// The `[api]` table, and which names stand in its host.
+type ReadApi = (Api, Guards);

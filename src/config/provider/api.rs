@@ -1,0 +1,79 @@
+//! The `[api]` table: where calls go, what they carry by default, and where the token stands.
+
+use std::collections::BTreeMap;
+
+use super::ReadApi;
+use super::host::HostRule;
+use super::names::{Names, Stage};
+use super::tables::{header_name, header_template, headers, parameters};
+use crate::config::problem::Fault;
+use crate::config::reader::Table;
+use crate::mapping::Template;
+use crate::route::{Api, TokenPlace};
+
+/// Headers that a provider file cannot preset: the token has a key of its own, and cookies are never sent.
+const RESERVED: [(&str, &str); 2] =
+    [("authorization", "the token's place is [api.auth]"), ("cookie", "calls carry no cookies")];
+
+pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Option<ReadApi> {
+    let mut rule = HostRule { names, allow_http, guards: BTreeMap::new() };
+    let doc = "Scheme, host and path prefix of every call.";
+    let base_url = table.parsed("base_url", doc, |text| base_url(text, &mut rule));
+    if base_url.is_none() && !table.has("base_url") {
+        table.mistake("base_url", "is missing", "write for example \"https://api.example.com\"");
+    }
+    let doc = "Headers that are added unless the caller sends them.";
+    let headers = headers(table, "headers", doc, names, Stage::ApiHeaders, &RESERVED);
+    let doc = "Query parameters that are added unless the caller sends them.";
+    let query = parameters(table, "query", doc, names, Stage::ApiQuery, &[]);
+    let auth = table.table("auth", "Where a call carries the access token.", |table| token_place(table, names));
+    table.later(&["rate", "retry"], super::unknown_yet);
+    Some((Api { base_url: base_url?, headers, query, auth: auth? }, rule.guards))
+}
+
+fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
+    let template = rule.names.template(text.trim_end_matches('/'), Stage::ApiUrl)?;
+    rule.check(&template)?;
+    if text.contains(['?', '#']) {
+        return Err(Fault::new("holds a query or a fragment", "put parameters into [api.query]"));
+    }
+    if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Fault::new("holds a `.` or `..` segment", "write the path without it"));
+    }
+    Ok(template)
+}
+
+fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {
+    let doc = "Whether the token stands in a header (the default) or in the query.";
+    let in_query = table.word("in", doc, &[("header", false), ("query", true)]).unwrap_or(false);
+    let name = table.parsed("name", "The header's or parameter's name; by default `Authorization`.", super::filled);
+    let format = table.parsed("format", "How the token is written; by default `Bearer {access_token}`.", |text| {
+        let template = names.template(text, Stage::ApiToken)?;
+        if !template.names().any(|name| name == "access_token") {
+            return Err(Fault::new("does not hold the token", "write `{access_token}` where it belongs"));
+        }
+        if !in_query {
+            header_template(&template)?;
+        }
+        Ok(template)
+    });
+    if format.is_none() && table.has("format") || name.is_none() && table.has("name") {
+        return None;
+    }
+    if in_query {
+        let Some(name) = name else {
+            table.mistake("name", "is missing", "name the query parameter");
+            return None;
+        };
+        let format = format.or_else(|| Template::parse("{access_token}").ok())?;
+        return Some(TokenPlace::Query { name, format });
+    }
+    let format = format.or_else(|| Template::parse("Bearer {access_token}").ok())?;
+    match header_name(name.as_deref().unwrap_or("authorization")) {
+        Ok(name) => Some(TokenPlace::Header { name, format }),
+        Err(fault) => {
+            table.mistake("name", fault.fault, fault.remedy);
+            None
+        }
+    }
+}

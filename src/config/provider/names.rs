@@ -1,0 +1,189 @@
+//! The names that templates of one provider file may ask for, where each of them has a value, and what is known of it.
+
+use std::collections::BTreeMap;
+
+use crate::config::problem::{Fault, did_you_mean, quoted};
+use crate::mapping::Template;
+
+/// The names that no file has to define.
+pub(super) const BUILT_IN: [&str; 9] =
+    ["client_id", "client_secret", "access_token", "refresh_token", "code", "state", "redirect_uri", "scope", "random"];
+
+/// Who chooses the value of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chooser {
+    /// The operator, on the integration.
+    Operator,
+    /// Whoever connects.
+    Person,
+    /// Whoever sends the browser to the callback; known from then on.
+    Callback,
+    /// The provider's token answer; known from then on.
+    TokenAnswer,
+}
+
+/// What is known of the values of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Values {
+    /// It is one of these.
+    Closed(Vec<String>),
+    /// It matches the pattern, as it was written, if there is one.
+    Open(Option<String>),
+}
+
+/// A name that the file defines.
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    pub(super) chooser: Chooser,
+    pub(super) values: Values,
+}
+
+/// All names of a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(BTreeMap<String, Name>);
+
+/// Where a template is used, which decides what has a value there and what may be seen there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The URL that the browser is sent to, before anything is known.
+    AuthorizationUrl,
+    /// Its parameters.
+    AuthorizationParams,
+    /// The token endpoint, which is used before there is a token answer.
+    TokenUrl,
+    /// The parameters of the code exchange.
+    TokenParams,
+    /// Headers of code exchange and refresh.
+    TokenHeaders,
+    /// Endpoints that are used when there is a grant.
+    GrantUrl,
+    /// The parameters of a refresh.
+    RefreshParams,
+    /// Parameters and headers of a revocation.
+    RevocationParams,
+    /// The base URL of the API.
+    ApiUrl,
+    /// Headers of API calls.
+    ApiHeaders,
+    /// Query parameters of API calls.
+    ApiQuery,
+    /// The token's own place.
+    ApiToken,
+}
+
+impl Stage {
+    fn built_ins(self) -> &'static [&'static str] {
+        match self {
+            Self::AuthorizationUrl | Self::TokenUrl | Self::GrantUrl | Self::ApiUrl => &["client_id"],
+            Self::AuthorizationParams => &["client_id", "redirect_uri", "scope", "state", "random"],
+            Self::TokenParams => &["client_id", "client_secret", "code", "state", "redirect_uri", "random"],
+            Self::TokenHeaders => &["client_id", "client_secret", "random"],
+            Self::RefreshParams => {
+                &["client_id", "client_secret", "access_token", "refresh_token", "redirect_uri", "random"]
+            }
+            Self::RevocationParams => &["client_id", "client_secret", "access_token", "refresh_token", "random"],
+            Self::ApiHeaders => &["client_id", "client_secret", "access_token", "random"],
+            Self::ApiQuery | Self::ApiToken => &["client_id", "access_token"],
+        }
+    }
+
+    fn knows(self, chooser: Chooser) -> bool {
+        match chooser {
+            Chooser::Operator | Chooser::Person => true,
+            Chooser::Callback => !matches!(self, Self::AuthorizationUrl | Self::AuthorizationParams),
+            Chooser::TokenAnswer => !matches!(
+                self,
+                Self::AuthorizationUrl
+                    | Self::AuthorizationParams
+                    | Self::TokenUrl
+                    | Self::TokenParams
+                    | Self::TokenHeaders
+            ),
+        }
+    }
+
+    /// True where a value becomes visible in URLs, and so in logs and histories.
+    fn is_visible(self) -> bool {
+        matches!(
+            self,
+            Self::AuthorizationUrl
+                | Self::AuthorizationParams
+                | Self::TokenUrl
+                | Self::GrantUrl
+                | Self::ApiUrl
+                | Self::ApiQuery
+        )
+    }
+}
+
+impl Names {
+    /// Adds a name of the file's own.
+    pub(super) fn define(&mut self, text: &str, name: Name) -> Result<(), Fault> {
+        let lower = text.starts_with(|first: char| first.is_ascii_lowercase());
+        if !lower || !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            let remedy = "begin with a lower-case letter, and go on with those, digits and `_`";
+            return Err(Fault::new(format!("{} cannot be the name of a value", quoted(text)), remedy));
+        }
+        if BUILT_IN.contains(&text) {
+            return Err(Fault::new(format!("{} is a built-in name", quoted(text)), "choose another"));
+        }
+        if self.0.insert(text.to_owned(), name).is_some() {
+            let fault = format!("{} is defined twice, as a variable or a captured value", quoted(text));
+            return Err(Fault::new(fault, "name one of them otherwise"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn get(&self, text: &str) -> Option<&Name> {
+        self.0.get(text)
+    }
+
+    /// Compiles a template and checks that each of its names has a value at that stage.
+    pub(super) fn template(&self, text: &str, stage: Stage) -> Result<Template, Fault> {
+        let template = Template::parse(text).map_err(|error| {
+            let Fault { fault, remedy } = Fault::sentence(&error.to_string());
+            Fault::new(format!("{} {fault}", quoted(text)), remedy)
+        })?;
+        for name in template.names() {
+            self.check(name, stage)?;
+        }
+        Ok(template)
+    }
+
+    fn check(&self, name: &str, stage: Stage) -> Result<(), Fault> {
+        if stage.built_ins().contains(&name) {
+            return Ok(());
+        }
+        let asked = format!("asks for `{{{name}}}`");
+        if BUILT_IN.contains(&name) {
+            let secret = matches!(name, "client_secret" | "access_token" | "refresh_token" | "code");
+            return Err(if secret && stage.is_visible() {
+                Fault::new(
+                    format!("{asked}, a secret that does not belong into a URL"),
+                    "send it in a parameter or header",
+                )
+            } else {
+                Fault::new(format!("{asked}, which has no value here"), known_here(stage))
+            });
+        }
+        match self.0.get(name) {
+            Some(known) if stage.knows(known.chooser) => Ok(()),
+            Some(known) => {
+                let from = match known.chooser {
+                    Chooser::Callback => "the callback",
+                    _ => "the token answer",
+                };
+                Err(Fault::new(format!("{asked}, which is known only after {from}"), "use a variable here"))
+            }
+            None => {
+                let known = self.0.keys().map(String::as_str).chain(BUILT_IN);
+                Err(Fault::new(format!("{asked}, which nobody defines"), did_you_mean(name, known)))
+            }
+        }
+    }
+}
+
+fn known_here(stage: Stage) -> String {
+    let names: Vec<String> = stage.built_ins().iter().map(|name| format!("`{{{name}}}`")).collect();
+    format!("built in here: {}", names.join(", "))
+}

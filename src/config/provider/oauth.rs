@@ -1,0 +1,302 @@
+//! The `[oauth]` table of a provider file.
+
+use super::host::HostRule;
+use super::names::Stage;
+use super::tables::{headers, parameters};
+use super::{token_response, unknown_yet};
+use crate::config::problem::{Fault, Problem, quoted};
+use crate::config::reader::{Kind, Table};
+use crate::mapping::Template;
+use crate::oauth::{
+    AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
+    Sunset, TokenRequestFormat,
+};
+
+/// Keys of mechanisms that this version does not act on.
+const LATER: [&str; 14] = [
+    "discovery",
+    "token_exchange",
+    "client_assertion",
+    "callback",
+    "grant_types",
+    "basic_username",
+    "basic_password",
+    "resource",
+    "userinfo_endpoint",
+    "registration_endpoint",
+    "device_authorization_endpoint",
+    "pushed_authorization_request_endpoint",
+    "token_request_method",
+    "refresh_leeway",
+];
+
+/// What binds an authorization to its browser and its code is not a file's to change.
+const RESERVED_AT_AUTHORIZATION: [(&str, &str); 3] = [
+    ("state", "it protects the callback"),
+    ("code_challenge", "PKCE is switched by `code_challenge_method`"),
+    ("code_challenge_method", "PKCE is switched by the key of that name in [oauth]"),
+];
+
+const FORMATS: [(&str, TokenRequestFormat); 3] =
+    [("form", TokenRequestFormat::Form), ("json", TokenRequestFormat::Json), ("query", TokenRequestFormat::Query)];
+
+/// Reads the table; `None` when a mistake leaves nothing to go on with.
+pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<Protocol> {
+    let defaults = Protocol::default();
+    let before = table.context().report.count();
+    let issuer = endpoint(table, rule, Stage::AuthorizationUrl, "issuer", "The issuer (RFC 8414, OpenID Discovery).");
+    let authorization_endpoint = endpoint(
+        table,
+        rule,
+        Stage::AuthorizationUrl,
+        "authorization_endpoint",
+        "Where the browser is sent (RFC 6749 section 3.1).",
+    );
+    let token_endpoint =
+        endpoint(table, rule, Stage::TokenUrl, "token_endpoint", "Where codes become tokens (RFC 6749 section 3.2).");
+    let refresh_endpoint = endpoint(
+        table,
+        rule,
+        Stage::GrantUrl,
+        "refresh_endpoint",
+        "Where refreshes go when not to the token endpoint.",
+    );
+    let revocation_endpoint =
+        endpoint(table, rule, Stage::GrantUrl, "revocation_endpoint", "Where tokens are revoked (RFC 7009).");
+    let introspection_endpoint =
+        endpoint(table, rule, Stage::GrantUrl, "introspection_endpoint", "Where tokens are examined (RFC 7662).");
+    need_endpoints(table);
+
+    let token_endpoint_auth_method = auth_method(
+        table,
+        "token_endpoint_auth_method",
+        "How we authenticate (RFC 6749 section 2.3); never in two ways.",
+    );
+    let names = rule.names;
+    let token_request_format = table.word("token_request_format", "Body of token requests.", &FORMATS);
+    let basic = token_endpoint_auth_method == Some(AuthMethod::ClientSecretBasic);
+    let reserved: &[(&str, &str)] = if basic { &[("authorization", "client_secret_basic sends it")] } else { &[] };
+    let doc = "More headers on token requests.";
+    let token_request_headers =
+        text_names(headers(table, "token_request_headers", doc, names, Stage::TokenHeaders, reserved));
+    let code_challenge_method = code_challenge_method(table);
+    let scopes = table.list("scopes", "Asked for when the integration names none; empty: no `scope` is sent.", scope);
+    let scope_separator = table.parsed("scope_separator", "Joins scopes.", separator);
+    let scope_encoding = table.word(
+        "scope_encoding",
+        "Whether the separator is percent-encoded in the authorization URL (the default) or stands raw.",
+        &[("percent", ScopeEncoding::Percent), ("raw", ScopeEncoding::Raw)],
+    );
+    let mut params = |name, doc, stage, reserved: &[_]| parameters(table, name, doc, names, stage, reserved);
+    let authorization_params = params(
+        "authorization_params",
+        "Added to the authorization request; \"\" drops a built-in.",
+        Stage::AuthorizationParams,
+        &RESERVED_AT_AUTHORIZATION,
+    );
+    let reserved = [("code_verifier", "PKCE is switched by `code_challenge_method`")];
+    let doc = "Added to the code exchange; \"\" drops a built-in.";
+    let token_params = params("token_params", doc, Stage::TokenParams, &reserved);
+    let doc = "Added to refreshes; \"\" drops a built-in.";
+    let refresh_params = params("refresh_params", doc, Stage::RefreshParams, &[]);
+    let refresh = table.word(
+        "refresh",
+        "What a refresh does to the refresh token; by default it is kept unless another comes.",
+        &[
+            ("keep", RefreshMode::Keep),
+            ("rotate", RefreshMode::Rotate),
+            ("extend", RefreshMode::Extend),
+            ("none", RefreshMode::None),
+        ],
+    );
+    table.later(&["refresh_mode"], |_| Fault::new("is not a key of [oauth]", "its name is `refresh`"));
+    let access_token_lifetime =
+        table.positive_duration("access_token_lifetime", "Life of an access token when the answer does not say.");
+    let refresh_token_lifetime =
+        table.positive_duration("refresh_token_lifetime", "Life of an idle refresh token; refreshed before it ends.");
+    let grace = table.duration("grace", "How long the provider still takes a rotated refresh token.");
+    let terminal_errors =
+        table.list("terminal_errors", "Error codes that end a grant; all others are retried.", super::filled);
+    let token_response =
+        table.table("token_response", "JSONPaths when the answer is not RFC 6749's.", token_response::read);
+    let revocation = table.optional_table("revocation", "How tokens are revoked when not by RFC 7009.", |table| {
+        Some(revocation(table, rule))
+    });
+    if revocation.is_some() && !table.has("revocation_endpoint") && !table.has("issuer") {
+        table.mistake("revocation", "says how to revoke, but not where", "write `revocation_endpoint`");
+    }
+    let sunset = sunset(
+        table,
+        &[&authorization_endpoint, &token_endpoint, &refresh_endpoint, &revocation_endpoint, &introspection_endpoint],
+    );
+    table.later(&LATER, unknown_yet);
+    if table.context().report.count() > before {
+        return None;
+    }
+    let list = |list: Option<Vec<(_, String)>>| list.map(|list| list.into_iter().map(|(_, text)| text).collect());
+    Some(Protocol {
+        issuer,
+        authorization_endpoint,
+        token_endpoint,
+        refresh_endpoint,
+        revocation_endpoint,
+        introspection_endpoint,
+        token_endpoint_auth_method,
+        token_request_format: token_request_format.unwrap_or(defaults.token_request_format),
+        token_request_headers,
+        code_challenge_method: code_challenge_method.unwrap_or(defaults.code_challenge_method),
+        scopes: list(scopes).unwrap_or(defaults.scopes),
+        scope_separator: scope_separator.unwrap_or(defaults.scope_separator),
+        scope_encoding: scope_encoding.unwrap_or(defaults.scope_encoding),
+        authorization_params,
+        token_params,
+        refresh_params,
+        refresh: refresh.unwrap_or(defaults.refresh),
+        access_token_lifetime,
+        refresh_token_lifetime,
+        grace,
+        terminal_errors: list(terminal_errors).unwrap_or(defaults.terminal_errors),
+        token_response,
+        revocation: revocation.unwrap_or(defaults.revocation),
+        sunset,
+        ..Protocol::default()
+    })
+}
+
+fn endpoint(
+    table: &mut Table<'_>,
+    rule: &mut HostRule<'_>,
+    stage: Stage,
+    name: &'static str,
+    doc: &'static str,
+) -> Option<Template> {
+    table.parsed(name, doc, |text| {
+        let template = rule.names.template(text, stage)?;
+        rule.check(&template)?;
+        if name != "authorization_endpoint" && text.contains('#') {
+            return Err(Fault::new("holds a fragment", "remove it; only an authorization page may route by one"));
+        }
+        if name == "issuer" && text.contains('?') {
+            return Err(Fault::new("holds a query, which an issuer never has", "remove it"));
+        }
+        Ok(template)
+    })
+}
+
+fn need_endpoints(table: &Table<'_>) {
+    if table.has("issuer") {
+        return;
+    }
+    match (table.has("authorization_endpoint"), table.has("token_endpoint")) {
+        (true, true) => {}
+        (false, false) => table.mistake(
+            "issuer",
+            "is missing, and so are the endpoints",
+            "write `issuer`, or `authorization_endpoint` and `token_endpoint`",
+        ),
+        (false, true) => table.mistake("authorization_endpoint", "is missing", "write it, or `issuer`"),
+        (true, false) => table.mistake("token_endpoint", "is missing", "write it, or `issuer`"),
+    }
+}
+
+fn auth_method(table: &mut Table<'_>, name: &'static str, doc: &'static str) -> Option<AuthMethod> {
+    const WORDS: [(&str, AuthMethod); 3] = [
+        ("client_secret_post", AuthMethod::ClientSecretPost),
+        ("client_secret_basic", AuthMethod::ClientSecretBasic),
+        ("none", AuthMethod::None),
+    ];
+    table.word_unless(name, doc, &WORDS, |text| match text {
+        "private_key_jwt" | "client_secret_jwt" | "tls_client_auth" | "self_signed_tls_client_auth" => {
+            Some(unknown_yet(text))
+        }
+        _ => None,
+    })
+}
+
+fn code_challenge_method(table: &mut Table<'_>) -> Option<CodeChallengeMethod> {
+    const WORDS: [(&str, CodeChallengeMethod); 2] =
+        [("S256", CodeChallengeMethod::S256), ("none", CodeChallengeMethod::None)];
+    let doc = "PKCE (RFC 7636): S256 (the default), or none only where the provider refuses it.";
+    table.word_unless("code_challenge_method", doc, &WORDS, |text| {
+        let fault = "is `plain`, which protects nothing: whoever sees the request has the verifier";
+        (text == "plain").then(|| Fault::new(fault, "write `S256`"))
+    })
+}
+
+fn revocation(table: &mut Table<'_>, rule: &HostRule<'_>) -> Revocation {
+    let defaults = Revocation::default();
+    let doc = "The request's method; POST by default.";
+    let method = table.word("method", doc, &[("POST", "POST"), ("DELETE", "DELETE"), ("GET", "GET")]);
+    let format = table.word("format", "Body of the request; form by default.", &FORMATS);
+    let auth_method = auth_method(table, "auth_method", "How we authenticate; by default as at the token endpoint.");
+    let doc = "All parameters; by default `token` and `token_type_hint`.";
+    let has_params = table.has("params");
+    let params = parameters(table, "params", doc, rule.names, Stage::RevocationParams, &[]);
+    let doc = "More headers.";
+    let headers = text_names(headers(table, "headers", doc, rule.names, Stage::RevocationParams, &[]));
+    let scope = table.word(
+        "scope",
+        "What ends with a token: that grant only, or (the default) perhaps every grant of the account to this client.",
+        &[("grant", RevocationScope::Grant), ("client", RevocationScope::Client)],
+    );
+    Revocation {
+        method: method.map_or(defaults.method, str::to_owned),
+        format: format.unwrap_or(defaults.format),
+        auth_method,
+        params: has_params.then_some(params),
+        headers,
+        scope: scope.unwrap_or(defaults.scope),
+    }
+}
+
+/// The announced end of an endpoint. It concerns a file only when the file uses that endpoint: a note about an old one
+/// stays silent until somebody's file goes back to it.
+fn sunset(table: &mut Table<'_>, endpoints: &[&Option<Template>]) -> Option<Sunset> {
+    table.optional_table("sunset", "When an endpoint ends; a warning at check and start.", |table| {
+        let date = table.value("date", Kind::Text, "The day, YYYY-MM-DD.", |entry| {
+            let date = entry.date()?;
+            match humantime::parse_rfc3339(&format!("{date}T00:00:00Z")) {
+                Ok(_) if date.len() == 10 => Ok(date.to_owned()),
+                _ => Err(Fault::new(format!("{} is not a day", quoted(date)), "write for example \"2027-02-16\"")),
+            }
+        });
+        let note = table.parsed("note", "What ends, and what to use instead.", super::filled);
+        let doc = "What ends, as the beginning of its URL; without it, the file as a whole.";
+        let ends = table.parsed("endpoint", doc, super::filled);
+        for name in ["date", "note"] {
+            if !table.has(name) {
+                table.mistake(name, "is missing", "a sunset has a `date` and a `note`");
+            }
+        }
+        let uses = |ends: &String| {
+            endpoints.iter().filter_map(|endpoint| endpoint.as_ref()).any(|url| url.literal_prefix().starts_with(ends))
+        };
+        let concerns_us = ends.as_ref().is_none_or(uses);
+        Some(Sunset { date: date?, note: note? }).filter(|_| concerns_us)
+    })
+}
+
+/// What to say of a file whose endpoint ends.
+pub(super) fn sunset_warning(table: &Table<'_>, protocol: &Protocol) -> Option<Problem> {
+    let Sunset { date, note } = protocol.sunset.as_ref()?;
+    Some(table.place("sunset").problem(Fault::new(format!("an endpoint ends on {date}"), note)))
+}
+
+fn text_names(headers: Vec<(http::HeaderName, Template)>) -> Parameters {
+    headers.into_iter().map(|(name, template)| (name.to_string(), template)).collect()
+}
+
+/// A scope (RFC 6749 section 3.3) is visible and has no space; commas are some providers' separators.
+pub(in crate::config) fn scope(text: &str) -> Result<String, Fault> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Fault::new(format!("{} is not a scope", quoted(text)), "write each scope as a text of its own"));
+    }
+    Ok(text.to_owned())
+}
+
+fn separator(text: &str) -> Result<String, Fault> {
+    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_alphanumeric()) {
+        return Err(Fault::new("does not separate scopes", "write for example \" \" or \",\""));
+    }
+    Ok(text.to_owned())
+}
