@@ -180,16 +180,16 @@ fn read(table: &mut Table<'_>, library: &Library) -> Option<Config> {
     let store = table.table("store", "Where grants are kept, sealed.", store::read);
     let log = table.table("log", "Logs.", net::read_log);
     let integrations = integrations::read(table, library, net.allow_http);
+    let before = table.context().report.count();
     let callers = callers::read(table);
-    let (callers, named): (Vec<_>, Vec<_>) = callers.into_iter().unzip();
+    let callers_are_good = table.context().report.count() == before;
     let names = integrations.iter().map(|integration| integration.name.as_str());
-    callers::check_integrations(table, named.into_iter().flatten(), names);
-    let has_callers = table.has("callers");
+    callers::check_integrations(table, &callers, names);
     let server = table.table("server", "Where callers and browsers come in.", |table| {
         let mut server = server::read(table);
-        server.settings.callers = callers;
-        // Callers that were written with a mistake are mistakes enough.
-        if !has_callers {
+        server.settings.callers = callers.into_iter().map(|read| read.caller).collect();
+        // Callers that were written with a mistake are mistake enough.
+        if callers_are_good {
             server::check_open_mode(table, &server.settings);
         }
         server

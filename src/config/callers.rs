@@ -5,76 +5,74 @@ use super::reader::Table;
 use crate::model::{Allowed, CallerName, CallerScope, IntegrationName, Org, User};
 use crate::server::{Caller, KeyHash};
 
-/// Reads all of them. Integrations are checked later, when it is known which there are.
-pub(super) fn read(table: &mut Table<'_>) -> Vec<(Caller, Vec<(Place, IntegrationName)>)> {
-    let doc = "API keys: `keyferry keys new` makes one and prints its table.";
-    let callers = table.tables("callers", doc, "<name>", |name, table| {
-        let name = CallerName::parse(name);
-        if let Err(error) = &name {
-            table
-                .context()
-                .report
-                .mistake(table.here().problem(Fault::new(format!("the caller's name {error}"), "rename it")));
-        }
-        table.later(&["key"], |_| Fault::new("holds a key in plain text", HASH_REMEDY));
-        let doc = "The SHA-256 of the key, as `keyferry keys new` prints it.";
-        let hash = table.parsed("key_hash", doc, key_hash);
-        if !table.has("key_hash") && !table.has("key") {
-            table.mistake("key_hash", "is missing", HASH_REMEDY);
-        }
-        let orgs = allowed(table, "orgs", "Organisations it may name; [\"*\"] for all.", true, |text| {
-            Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string()))
-        });
-        let users = allowed(table, "users", "Users it may name; [\"*\"] for all.", true, |text| {
-            User::parse(text).map_err(|error| not_a("a user", text, &error.to_string()))
-        });
-        let doc = "Integrations it may use; [\"*\"] for all.";
-        let integrations = allowed(table, "integrations", doc, true, |text| {
-            IntegrationName::parse(text).map_err(|error| not_a("an integration's name", text, &error.to_string()))
-        });
-        let methods = allowed(table, "methods", "Methods of its proxied calls; by default all.", false, method);
-        let place = table.place("key_hash");
-        let named = integrations.clone().into_iter().flat_map(|list| list.named).collect();
-        let scope = CallerScope {
-            orgs: orgs?.allowed(),
-            users: users?.allowed(),
-            integrations: integrations?.allowed(),
-            methods: methods?.allowed(),
-        };
-        Some((place, Caller { name: name.ok()?, key_hash: hash?, scope }, named))
-    });
-    distinct(table, callers)
+/// A caller, and where it names its integrations.
+pub(super) struct ReadCaller {
+    pub(super) caller: Caller,
+    pub(super) integrations: Vec<(Place, IntegrationName)>,
 }
 
-/// Two callers with one key would be told apart by chance.
-fn distinct(
-    table: &Table<'_>,
-    callers: Vec<(Place, Caller, Vec<(Place, IntegrationName)>)>,
-) -> Vec<(Caller, Vec<(Place, IntegrationName)>)> {
-    let mut kept: Vec<(Caller, _)> = Vec::new();
-    for (place, caller, named) in callers {
-        if let Some((other, _)) = kept.iter().find(|(other, _)| other.key_hash == caller.key_hash) {
-            let fault = format!("is also the key of the caller {}", quoted(other.name.as_str()));
-            table.context().report.mistake(place.problem(Fault::new(fault, "make each caller a key of its own")));
+/// Reads all of them. Integrations are checked later, when it is known which there are.
+pub(super) fn read(table: &mut Table<'_>) -> Vec<ReadCaller> {
+    let mut hashes: Vec<(KeyHash, CallerName)> = Vec::new();
+    let doc = "API keys: `keyferry keys new` makes one and prints its table.";
+    table.tables("callers", doc, "<name>", |name, table| {
+        let read = one(name, table)?;
+        let Caller { name, key_hash, .. } = &read.caller;
+        // Two callers with one key would be told apart by chance.
+        if let Some((_, other)) = hashes.iter().find(|(other, _)| other == key_hash) {
+            let fault = format!("is also the key of the caller {}", quoted(other.as_str()));
+            table.mistake("key_hash", fault, "make each caller a key of its own");
         }
-        kept.push((caller, named));
+        hashes.push((*key_hash, name.clone()));
+        Some(read)
+    })
+}
+
+fn one(name: &str, table: &mut Table<'_>) -> Option<ReadCaller> {
+    let name = CallerName::parse(name);
+    if let Err(error) = &name {
+        let fault = Fault::new(format!("the caller's name {error}"), "rename it");
+        table.context().report.mistake(table.here().problem(fault));
     }
-    kept
+    table.later(&["key"], |_| Fault::new("holds a key in plain text", HASH_REMEDY));
+    let doc = "The SHA-256 of the key, as `keyferry keys new` prints it.";
+    let key_hash = table.parsed("key_hash", doc, key_hash);
+    if !table.has("key_hash") && !table.has("key") {
+        table.mistake("key_hash", "is missing", HASH_REMEDY);
+    }
+    let orgs = allowed(table, "orgs", "Organisations it may name; [\"*\"] for all.", true, |text| {
+        Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string()))
+    });
+    let users = allowed(table, "users", "Users it may name; [\"*\"] for all.", true, |text| {
+        User::parse(text).map_err(|error| not_a("a user", text, &error.to_string()))
+    });
+    let doc = "Integrations it may use; [\"*\"] for all.";
+    let integrations = allowed(table, "integrations", doc, true, |text| {
+        IntegrationName::parse(text).map_err(|error| not_a("an integration's name", text, &error.to_string()))
+    });
+    let methods = allowed(table, "methods", "Methods of its proxied calls; by default all.", false, method);
+    let integrations = integrations?;
+    let named = integrations.named.clone();
+    let scope = CallerScope {
+        orgs: orgs?.allowed(),
+        users: users?.allowed(),
+        integrations: integrations.allowed(),
+        methods: methods?.allowed(),
+    };
+    Some(ReadCaller { caller: Caller { name: name.ok()?, key_hash: key_hash?, scope }, integrations: named })
 }
 
 /// Integrations that callers name have to exist.
 pub(super) fn check_integrations<'a>(
     table: &Table<'_>,
-    named: impl IntoIterator<Item = (Place, IntegrationName)>,
+    callers: &[ReadCaller],
     known: impl Iterator<Item = &'a str> + Clone,
 ) {
-    for (place, name) in named {
+    for (place, name) in callers.iter().flat_map(|read| &read.integrations) {
         if !known.clone().any(|known| known == name.as_str()) {
             let fault = format!("no integration is named {}", quoted(name.as_str()));
-            table
-                .context()
-                .report
-                .mistake(place.problem(Fault::new(fault, did_you_mean(name.as_str(), known.clone()))));
+            let remedy = did_you_mean(name.as_str(), known.clone());
+            table.context().report.mistake(place.problem(Fault::new(fault, remedy)));
         }
     }
 }
@@ -86,24 +84,21 @@ pub(super) fn key_hash(text: &str) -> Result<KeyHash, Fault> {
     let Some(digits) = text.strip_prefix("sha256:") else {
         return Err(Fault::new("is not a hash but perhaps a key in plain text", HASH_REMEDY));
     };
-    let digits = digits.as_bytes();
-    let mut hash = [0; 32];
-    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        match (nibble(pair[0]), nibble(pair[1])) {
-            (Some(high), Some(low)) if digits.len() == 64 => *byte = high << 4 | low,
-            _ => return Err(Fault::new("is not `sha256:` and 64 hexadecimal digits", HASH_REMEDY)),
-        }
-    }
-    if digits.len() == 64 {
-        Ok(KeyHash(hash))
-    } else {
-        Err(Fault::new("is not `sha256:` and 64 hexadecimal digits", HASH_REMEDY))
-    }
+    hexadecimal(digits)
+        .map(KeyHash)
+        .ok_or_else(|| Fault::new("is not `sha256:` and 64 hexadecimal digits", HASH_REMEDY))
+}
+
+fn hexadecimal(digits: &str) -> Option<[u8; 32]> {
+    let nibble = |digit: u8| u8::try_from(char::from(digit).to_digit(16)?).ok();
+    let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
+        [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
+        _ => None,
+    });
+    pairs.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
 
 /// A list of names as it was written; `None` for `"*"`.
-#[derive(Clone)]
 struct NameList<T> {
     is_any: bool,
     named: Vec<(Place, T)>,
@@ -123,7 +118,9 @@ fn allowed<T>(
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> Option<NameList<T>> {
     let parse_or_any = |text: &str| if text == "*" { Ok(None) } else { parse(text).map(Some) };
+    let before = table.context().report.count();
     let list = table.list(name, doc, parse_or_any);
+    let all_are_good = table.context().report.count() == before;
     let everything = format!("list them, or write {name} = [\"*\"] for all");
     let Some(list) = list else {
         if table.has(name) {
@@ -138,7 +135,7 @@ fn allowed<T>(
     let count = list.len();
     let named: Vec<(Place, T)> = list.into_iter().filter_map(|(place, name)| Some((place, name?))).collect();
     let is_any = named.len() < count;
-    if count == 0 && is_needed {
+    if count == 0 && is_needed && all_are_good {
         table.mistake(name, "lets nothing through", everything);
     }
     if is_any && count > 1 {
@@ -157,15 +154,6 @@ fn method(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     let upper = text.to_ascii_uppercase();
-    Err(Fault::new(
-        format!("{} is not a method", quoted(text)),
-        format!(
-            "write for example {}",
-            quoted(if upper.bytes().all(|byte| byte.is_ascii_uppercase()) && !upper.is_empty() {
-                &upper
-            } else {
-                "GET"
-            })
-        ),
-    ))
+    let example = if !upper.is_empty() && upper.bytes().all(|byte| byte.is_ascii_uppercase()) { &upper } else { "GET" };
+    Err(Fault::new(format!("{} is not a method", quoted(text)), format!("write for example {}", quoted(example))))
 }

@@ -122,6 +122,11 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// A URL in backticks, unless it may hold a password.
+pub(super) fn quoted_url(text: &str) -> String {
+    if text.contains('@') { "it".to_owned() } else { quoted(text) }
+}
+
 /// `a`, `b` or `c`.
 pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<String> = words.into_iter().map(quoted).collect();

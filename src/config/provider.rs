@@ -6,6 +6,7 @@ mod host;
 mod names;
 mod oauth;
 mod pattern;
+mod sunset;
 mod tables;
 mod token_response;
 mod variables;
@@ -64,25 +65,28 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
 struct Oauth {
     protocol: Option<Protocol>,
     sunset: Option<Problem>,
-    guards: BTreeMap<String, host::Guard>,
+    guards: Guards,
 }
 
 fn read_oauth(table: &mut Table<'_>, names: &mut Names, allow_http: bool) -> Oauth {
     table.table("oauth", "How to get a grant.", |table| {
         let captures = table.table("capture", "Values kept with the connection.", |table| capture::read(table, names));
         let mut rule = HostRule { names, allow_http, guards: BTreeMap::new() };
-        let protocol = oauth::read(table, &mut rule);
-        let sunset = protocol.as_ref().and_then(|protocol| oauth::sunset_warning(table, protocol));
+        let (protocol, sunset) = oauth::read(table, &mut rule).unzip();
         let guards = rule.guards;
         let protocol = protocol.map(|protocol| {
             let Captures { token, callback } = captures;
             Protocol { token_capture: token, callback_capture: callback, ..protocol }
         });
-        Oauth { protocol, sunset, guards }
+        Oauth { protocol, sunset: sunset.flatten(), guards }
     })
 }
 
+/// Names without a pattern that stand in a host.
 type Guards = BTreeMap<String, host::Guard>;
+
+/// The `[api]` table, and which names stand in its host.
+type ReadApi = (Api, Guards);
 
 /// In two hosts the narrower guard holds for both.
 fn merge_guard(mut guards: Guards, (name, guard): (String, host::Guard)) -> Guards {
@@ -129,6 +133,3 @@ fn unknown_yet(name: &str) -> Fault {
 fn filled(text: &str) -> Result<String, Fault> {
     if text.trim().is_empty() { Err(Fault::new("is empty", "write it or remove the key")) } else { Ok(text.to_owned()) }
 }
-
-/// The `[api]` table, and which names stand in its host.
-type ReadApi = (Api, Guards);

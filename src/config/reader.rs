@@ -4,14 +4,14 @@
 
 mod entry;
 mod kind;
+mod nested;
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::value::{Dict, Value};
+use figment::value::Dict;
 
 use super::document::{Document, Origin};
 use super::problem::{Fault, Place, Report, did_you_mean};
@@ -178,155 +178,6 @@ impl<'a> Table<'a> {
             let text = entry.text()?;
             Ok(environment.resolve(text, &entry.origin.directory))
         })
-    }
-
-    /// A list of texts, each of them parsed. The place of each comes with it.
-    pub(super) fn list<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Option<Vec<(Place, T)>> {
-        self.describe(name, Kind::TextList, doc);
-        let entry = self.entry(name)?;
-        let texts = self.kept(name, entry.texts())?;
-        let one = |(position, text): (usize, String)| {
-            let place = Place { file: entry.origin.name.clone(), key: format!("{}[{position}]", self.key(name)) };
-            match parse(&text) {
-                Ok(value) => Some((place, value)),
-                Err(fault) => {
-                    self.context.report.mistake(place.problem(fault));
-                    None
-                }
-            }
-        };
-        Some(texts.into_iter().enumerate().filter_map(one).collect())
-    }
-
-    /// One text or a list of texts, tried in order.
-    pub(super) fn one_or_more<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Vec<T> {
-        if matches!(self.values.get(name), Some(Value::String(..))) {
-            return self.parsed(name, doc, parse).into_iter().collect();
-        }
-        let list = self.list(name, doc, parse).unwrap_or_default();
-        list.into_iter().map(|(_, value)| value).collect()
-    }
-
-    /// A table; one that nobody wrote is read as an empty one, so that its defaults hold.
-    pub(super) fn table<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        read: impl FnOnce(&mut Table<'_>) -> T,
-    ) -> T {
-        self.describe(name, Kind::Table, doc);
-        let entry = self.entry(name);
-        let written = entry.as_ref().and_then(|entry| self.kept(name, entry.table()));
-        let empty = Dict::new();
-        let values = written.as_deref().unwrap_or(&empty);
-        let origin = entry.map_or_else(|| self.document.home().clone(), |entry| entry.origin);
-        self.child(self.key(name), origin, values).finish(read)
-    }
-
-    /// A table that may be absent.
-    pub(super) fn optional_table<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        read: impl FnOnce(&mut Table<'_>) -> Option<T>,
-    ) -> Option<T> {
-        if self.has(name) || self.context.keys.is_some() {
-            return self.table(name, doc, read);
-        }
-        self.describe(name, Kind::Table, doc);
-        None
-    }
-
-    /// A table whose keys are names of the author's choice, each a table in turn. `placeholder` names them in
-    /// descriptions.
-    pub(super) fn tables<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        placeholder: &'static str,
-        read: impl FnMut(&str, &mut Table<'_>) -> Option<T>,
-    ) -> Vec<T> {
-        self.named_tables(name, doc, placeholder, None, read)
-    }
-
-    /// The same, where a plain value stands for a table with only the key `shorthand`.
-    pub(super) fn shorthand_tables<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        placeholder: &'static str,
-        shorthand: &'static str,
-        read: impl FnMut(&str, &mut Table<'_>) -> Option<T>,
-    ) -> Vec<T> {
-        self.named_tables(name, doc, placeholder, Some(shorthand), read)
-    }
-
-    fn named_tables<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        placeholder: &'static str,
-        shorthand: Option<&'static str>,
-        mut read: impl FnMut(&str, &mut Table<'_>) -> Option<T>,
-    ) -> Vec<T> {
-        self.table(name, doc, |table| {
-            let mut found = Vec::new();
-            for key in table.values.keys() {
-                let Some(entry) = table.entry(key) else { continue };
-                let values = match (entry.value, shorthand) {
-                    (Value::Dict(..), _) | (_, None) => entry.table(),
-                    (value, Some(shorthand)) => Ok(Cow::Owned(Dict::from([(shorthand.to_owned(), value.clone())]))),
-                };
-                let Some(values) = table.kept(key, values) else { continue };
-                let child = table.child(table.key(key), entry.origin, &values);
-                found.extend(child.finish(|child| read(key, child)));
-            }
-            table.allow_all();
-            if table.context.keys.is_some() {
-                let child = table.child(table.key(placeholder), table.origin.clone(), table.values);
-                child.finish(|child| read(placeholder, child));
-            }
-            found
-        })
-    }
-
-    /// A table whose keys are names of the author's choice and whose values are texts, each of them parsed.
-    pub(super) fn parsed_texts<T>(
-        &mut self,
-        name: &'static str,
-        doc: &'static str,
-        parse: impl Fn(&str, &str) -> Result<T, Fault>,
-    ) -> Vec<(String, T)> {
-        self.describe(name, Kind::TextTable, doc);
-        let Some(entry) = self.entry(name) else { return Vec::new() };
-        let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
-        let child = self.child(self.key(name), entry.origin, &values);
-        let one = |key: &String| {
-            let parsed = child.entry(key)?.text().and_then(|text| parse(key, text));
-            child.kept(key, parsed).map(|value| (key.clone(), value))
-        };
-        values.keys().filter_map(one).collect()
-    }
-
-    /// The same, as they are.
-    pub(super) fn texts(&mut self, name: &'static str, doc: &'static str) -> Vec<(String, String)> {
-        self.parsed_texts(name, doc, |_, text| Ok(text.to_owned()))
-    }
-
-    /// The keys of this table are free names: none is unknown.
-    fn allow_all(&mut self) {
-        self.known.clear();
-        self.values = const { &Dict::new() };
     }
 
     /// Keys that a later version will know: using one is a mistake with a sentence of its own.

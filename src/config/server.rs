@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::callers::key_hash;
 use super::library::Folder;
-use super::problem::{Fault, quoted};
+use super::problem::{Fault, quoted, quoted_url};
 use super::provider::is_loopback;
 use super::reader::Table;
 use crate::server::{Limits, Settings, Tls};
@@ -161,9 +161,9 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 
 fn public_url(text: &str) -> Result<Url, Fault> {
     const REMEDY: &str = "write for example `https://keyferry.example.com`";
-    let mut url = Url::parse(text).map_err(|_| Fault::new(format!("{} is not a URL", quoted(text)), REMEDY))?;
+    let mut url = Url::parse(text).map_err(|_| Fault::new(format!("{} is not a URL", quoted_url(text)), REMEDY))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(Fault::new(format!("{} is not an http or https URL", quoted(text)), REMEDY));
+        return Err(Fault::new(format!("{} is not an http or https URL", quoted_url(text)), REMEDY));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new("holds a user name or password", REMEDY));
@@ -184,16 +184,16 @@ fn is_loopback_url(url: &Url) -> bool {
 fn origin(text: &str) -> Result<String, Fault> {
     const REMEDY: &str = "write scheme, host and port, for example `http://localhost:3000`";
     if text.contains('*') {
-        return Err(Fault::new(format!("{} has a wildcard", quoted(text)), "write each origin out"));
+        return Err(Fault::new(format!("{} has a wildcard", quoted_url(text)), "write each origin out"));
     }
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let exact = url.map(|url| url.origin().ascii_serialization());
     match exact {
         Some(exact) if exact == text => Ok(exact),
         Some(exact) => {
-            Err(Fault::new(format!("{} is not an exact origin", quoted(text)), format!("write {}", quoted(&exact))))
+            Err(Fault::new(format!("{} is not an exact origin", quoted_url(text)), format!("write {}", quoted(&exact))))
         }
-        None => Err(Fault::new(format!("{} is not an origin", quoted(text)), REMEDY)),
+        None => Err(Fault::new(format!("{} is not an origin", quoted_url(text)), REMEDY)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! One test binary: one link, and no file that is run by accident. Each module is named here.
 
+mod config; // every mistake and its sentence, precedence, the sample
+mod layers; // a module names only lower ones
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
 mod support; // the binary under test, an authorization server, SDKs, a browser, a raw socket
 

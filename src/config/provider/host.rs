@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::names::{Chooser, Name, Names, Values};
 use super::pattern::{Endings, HostPattern, is_host_character};
-use crate::config::problem::{Fault, quoted};
+use crate::config::problem::{Fault, quoted, quoted_url};
 use crate::mapping::{Encoding, Template};
 
 /// Most hosts that closed lists may combine to.
@@ -118,7 +118,10 @@ impl HostRule<'_> {
             let choices = match part {
                 Part::Text(text) if text.chars().all(is_host_character) => vec![(*text).to_owned()],
                 Part::Text(_) => {
-                    return Err(Fault::new("has a host that is none", "write for example `https://{name}.example.com`"));
+                    return Err(Fault::new(
+                        "has a host that is none",
+                        "write for example `https://{name}.example.com`",
+                    ));
                 }
                 Part::Name(name) => match self.known(name)?.values.clone() {
                     Values::Closed(values) => closed(name, values)?,
@@ -208,8 +211,9 @@ fn closed(name: &str, values: Vec<String>) -> Result<Vec<String>, Fault> {
 
 /// A URL whose scheme, host and port are written out.
 pub(in crate::config) fn check_constant_url(text: &str, allow_http: bool) -> Result<(), Fault> {
-    let not_a_url =
-        || Fault::new(format!("{} is not an https URL", quoted(text)), "write for example `https://api.example.com`");
+    let not_a_url = || {
+        Fault::new(format!("{} is not an https URL", quoted_url(text)), "write for example `https://api.example.com`")
+    };
     let url = Url::parse(text).map_err(|_| not_a_url())?;
     let host = url.host().ok_or_else(not_a_url)?;
     if !url.username().is_empty() || url.password().is_some() {

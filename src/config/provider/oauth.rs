@@ -3,13 +3,13 @@
 use super::host::HostRule;
 use super::names::Stage;
 use super::tables::{headers, parameters};
-use super::{token_response, unknown_yet};
+use super::{sunset, token_response, unknown_yet};
 use crate::config::problem::{Fault, Problem, quoted};
-use crate::config::reader::{Kind, Table};
+use crate::config::reader::Table;
 use crate::mapping::Template;
 use crate::oauth::{
     AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
-    Sunset, TokenRequestFormat,
+    TokenRequestFormat,
 };
 
 /// Keys of mechanisms that this version does not act on.
@@ -40,8 +40,8 @@ const RESERVED_AT_AUTHORIZATION: [(&str, &str); 3] = [
 const FORMATS: [(&str, TokenRequestFormat); 3] =
     [("form", TokenRequestFormat::Form), ("json", TokenRequestFormat::Json), ("query", TokenRequestFormat::Query)];
 
-/// Reads the table; `None` when a mistake leaves nothing to go on with.
-pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<Protocol> {
+/// Reads the table, and what to say of an endpoint that ends; `None` when a mistake leaves nothing to go on with.
+pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Protocol, Option<Problem>)> {
     let defaults = Protocol::default();
     let before = table.context().report.count();
     let issuer = endpoint(table, rule, Stage::AuthorizationUrl, "issuer", "The issuer (RFC 8414, OpenID Discovery).");
@@ -125,16 +125,20 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<Pro
     if revocation.is_some() && !table.has("revocation_endpoint") && !table.has("issuer") {
         table.mistake("revocation", "says how to revoke, but not where", "write `revocation_endpoint`");
     }
-    let sunset = sunset(
-        table,
-        &[&authorization_endpoint, &token_endpoint, &refresh_endpoint, &revocation_endpoint, &introspection_endpoint],
-    );
+    let endpoints = [
+        ("authorization_endpoint", &authorization_endpoint),
+        ("token_endpoint", &token_endpoint),
+        ("refresh_endpoint", &refresh_endpoint),
+        ("revocation_endpoint", &revocation_endpoint),
+        ("introspection_endpoint", &introspection_endpoint),
+    ];
+    let (sunset, warning) = sunset::read(table, &endpoints).unzip();
     table.later(&LATER, unknown_yet);
     if table.context().report.count() > before {
         return None;
     }
     let list = |list: Option<Vec<(_, String)>>| list.map(|list| list.into_iter().map(|(_, text)| text).collect());
-    Some(Protocol {
+    let protocol = Protocol {
         issuer,
         authorization_endpoint,
         token_endpoint,
@@ -160,7 +164,8 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<Pro
         revocation: revocation.unwrap_or(defaults.revocation),
         sunset,
         ..Protocol::default()
-    })
+    };
+    Some((protocol, warning))
 }
 
 fn endpoint(
@@ -247,39 +252,6 @@ fn revocation(table: &mut Table<'_>, rule: &HostRule<'_>) -> Revocation {
         headers,
         scope: scope.unwrap_or(defaults.scope),
     }
-}
-
-/// The announced end of an endpoint. It concerns a file only when the file uses that endpoint: a note about an old one
-/// stays silent until somebody's file goes back to it.
-fn sunset(table: &mut Table<'_>, endpoints: &[&Option<Template>]) -> Option<Sunset> {
-    table.optional_table("sunset", "When an endpoint ends; a warning at check and start.", |table| {
-        let date = table.value("date", Kind::Text, "The day, YYYY-MM-DD.", |entry| {
-            let date = entry.date()?;
-            match humantime::parse_rfc3339(&format!("{date}T00:00:00Z")) {
-                Ok(_) if date.len() == 10 => Ok(date.to_owned()),
-                _ => Err(Fault::new(format!("{} is not a day", quoted(date)), "write for example \"2027-02-16\"")),
-            }
-        });
-        let note = table.parsed("note", "What ends, and what to use instead.", super::filled);
-        let doc = "What ends, as the beginning of its URL; without it, the file as a whole.";
-        let ends = table.parsed("endpoint", doc, super::filled);
-        for name in ["date", "note"] {
-            if !table.has(name) {
-                table.mistake(name, "is missing", "a sunset has a `date` and a `note`");
-            }
-        }
-        let uses = |ends: &String| {
-            endpoints.iter().filter_map(|endpoint| endpoint.as_ref()).any(|url| url.literal_prefix().starts_with(ends))
-        };
-        let concerns_us = ends.as_ref().is_none_or(uses);
-        Some(Sunset { date: date?, note: note? }).filter(|_| concerns_us)
-    })
-}
-
-/// What to say of a file whose endpoint ends.
-pub(super) fn sunset_warning(table: &Table<'_>, protocol: &Protocol) -> Option<Problem> {
-    let Sunset { date, note } = protocol.sunset.as_ref()?;
-    Some(table.place("sunset").problem(Fault::new(format!("an endpoint ends on {date}"), note)))
 }
 
 fn text_names(headers: Vec<(http::HeaderName, Template)>) -> Parameters {

@@ -1,0 +1,387 @@
+//! A table of mistakes, each with the sentence that its operator reads. A case is a mistake only if something is said.
+
+use proptest::prelude::*;
+
+use super::{Folder, provider};
+
+/// Every case with what is said of it, for a snapshot.
+fn sentences(cases: &[&str], folder: impl Fn(&str) -> Folder) -> String {
+    let one = |case: &&str| {
+        let mistakes = folder(case).mistakes();
+        assert!(!mistakes.is_empty(), "no mistake is found in:\n{case}");
+        format!("{}\n    {}\n", case.trim(), mistakes.replace('\n', "\n    "))
+    };
+    cases.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn in_config(cases: &[&str]) -> String {
+    sentences(cases, Folder::with)
+}
+
+/// Cases that are keys of a provider file's `[oauth]`.
+fn in_oauth(cases: &[&str]) -> String {
+    sentences(cases, |case| Folder::empty().file("providers/acme.toml", &provider(case, "")))
+}
+
+/// Cases that are tables behind `[api]`, whose keys may come first.
+fn in_tables(cases: &[&str]) -> String {
+    sentences(cases, |case| Folder::empty().file("providers/acme.toml", &provider("", case)))
+}
+
+/// Cases that are whole provider files.
+fn in_file(cases: &[&str]) -> String {
+    sentences(cases, |case| Folder::empty().file("providers/acme.toml", case))
+}
+
+#[test]
+fn server() {
+    insta::assert_snapshot!(in_config(&[
+        "[server]\nlisten = 'localhost'",
+        "[server]\nlisten = 8080",
+        "[server]\nlisten = '0.0.0.0:8080'",
+        "[server]\nlisten = '[::]:8080'",
+        "[server]\nlisten = '[::ffff:0:0]:8080'",
+        "[server]\nlisten = '[::ffff:192.0.2.1]:8080'",
+        "[server]\nlisten = '192.168.1.7:0'",
+        "[server]\nlisten = '127.0.0.1:9000'\nadmin_listen = '127.0.0.1:9000'",
+        "[server]\nlisten = '127.0.0.1:9000'\nadmin_listen = '0.0.0.0:9000'",
+        "[server]\nadmin_listen = 'off'",
+        "[server]\npublic_url = 'https://keyferry.example'",
+        "[server]\npublic_url = 'keyferry.example'",
+        "[server]\npublic_url = 'ftp://localhost'",
+        "[server]\npublic_url = 'http://localhost/?a=1'",
+        "[server]\npublic_url = 'http://localhost/#a'",
+        "[server]\npublic_url = 'http://me:canary@localhost/'",
+        "[server]\npublic_url = 'me:canary@localhost'",
+        "[server]\nlisten = '0.0.0.0:8080'\n[callers]",
+        "[server]\nallowed_origins = ['*']",
+        "[server]\nallowed_origins = ['http://localhost:3000/']",
+        "[server]\nallowed_origins = ['https://app.example:443']",
+        "[server]\nallowed_origins = ['null', 'localhost:3000']",
+        "[server]\nallowed_origins = 'http://localhost:3000'",
+        "[server]\nallowed_hosts = ['http://keyferry', 'a b', '*.example', 'keyferry:http']",
+        "[server]\ntrusted_proxies = ['10.0.0.0/33', 'proxy']",
+        "[server]\nbase_path = 'keyferry'",
+        "[server]\nbase_path = '/keyferry/'",
+        "[server]\nbase_path = '/a/../b'",
+        "[server]\nadmin_key_hash = 'kf_canary'",
+        "[server]\ndrain = 'soon'",
+        "[server]\ndrain = -1",
+        "[server.limits]\nheader_bytes = 1024\nheaders = 0\nconnections = 'many'\nidle = 0",
+        "[server.limits]\nheader_byte = 9000",
+        "[server.tls]\ncert = 'missing.pem'",
+        "[server.tls]\ncert = '.'\nkey = 'config.toml'",
+        "[server]\nproviders_dir = 'nowhere'",
+        "[server]\nlistenn = '127.0.0.1:8080'",
+        "[sever]\nlisten = '127.0.0.1:8080'",
+        "server = 1",
+    ]));
+}
+
+#[test]
+fn net_store_and_log() {
+    insta::assert_snapshot!(in_config(&[
+        "[net]\nca_file = 'nowhere.pem'",
+        "[net]\nallow = ['*.internal', '10.0.0', '10.0.0.0/40', '']",
+        "[net]\nallow_http = 'yes'",
+        "[net]\nproxy = 'https://proxy:3128'",
+        "[net]\nproxy = 'http://me:canary@proxy:3128'",
+        "[net]\nproxy = 'http://proxy:3128/path'",
+        "[net]\nconnect_timeout = 0\npool_idle_per_host = -1\ntoken_timeout = '1 fortnight'",
+        "[store]\nurl = 'data/keyferry.redb'",
+        "[store]\nurl = 'postgres://me:canary@host/db'",
+        "[store]\nurl = 'redis://host'",
+        "[store]\nurl = 'rediss://me:canary@host'\nkeys = []",
+        "[store]\nurl = 'redis-sentinel://a,b'",
+        "[store]\nkeys = ['canary']",
+        "[store]\nkeys = ['env:NOT_SET']",
+        "[store]\nkeys = ['env:KEYFERRY_STORE_KEY', 'file:old.key']",
+        "[store]\nkeys = ['AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=', 'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=']",
+        "[store]\nurl = 'redis://host'\npassword = 'env:NOT_SET'\nkeys = ['AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=']",
+        "[store]\nprefix = 'a b'",
+        "[store]\ncert = 'config.toml'",
+        "[log]\nformat = 'xml'",
+        "[log]\nlevel = 'verbose'",
+        "[log]\nlevel = 'keyferry=loud'",
+        "[app]\nupstream = 'http://127.0.0.1:3000'",
+        "[telemetry]\nendpoint = 'http://127.0.0.1:4318'",
+    ]));
+}
+
+#[test]
+fn integrations() {
+    insta::assert_snapshot!(in_config(&[
+        "[integrations.githb]\nclient_id = 'a'",
+        "[integrations.code]\nprovider = 'githb'",
+        "[integrations.something-else]\nclient_id = 'a'",
+        "[integrations.GitHub]\nprovider = 'github'",
+        "[integrations.sessions]\nprovider = 'github'",
+        "[integrations.github]\nclientid = 'a'\nsecret = 'canary'",
+        "[integrations.github]\nclient_id = 7",
+        "[integrations.github]\nscopes = ['read user', '']",
+        "[integrations.github]\nscopes = 'read:user'",
+        "[integrations.github]\nvariables = { tenant = 'a' }",
+        "[integrations.github]\nredirect_uri = ''",
+        "[integrations]\ngithub = 'a'",
+    ]));
+}
+
+#[test]
+fn variables_of_integrations() {
+    let file = "[oauth]\nauthorization_endpoint = 'https://{host}/authorize'\ntoken_endpoint = 'https://{host}/token'\n\
+                issuer = '{root}/realms/main'\n[api]\nbase_url = 'https://{region}.acme.example/{account}'\n\
+                [variables]\nhost = { source = 'operator' }\nroot = { source = 'operator' }\n\
+                region = { enum = ['eu', 'us'] }\naccount = { pattern = '[0-9]+' }\n";
+    let cases = [
+        "variables = { host = 'evil.example/path' }",
+        "variables = { host = 'localhost:8080' }",
+        "variables = { root = 'http://acme.example' }",
+        "variables = { root = 'acme.example' }",
+        "variables = { root = 'https://me:canary@acme.example' }",
+        "variables = { region = 'asia', account = '1a' }",
+        "variables = { acount = '1' }",
+        "variables = { account = 1 }",
+    ];
+    insta::assert_snapshot!(sentences(&cases, |case| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nclient_secret = 'b'\n{case}");
+        Folder::with(&config).file("providers/acme.toml", file)
+    }));
+}
+
+#[test]
+fn callers() {
+    let hash = format!("sha256:{}", "0a".repeat(32));
+    let scope = "orgs = ['*']\nusers = ['*']\nintegrations = ['github']";
+    let with = |lines: &str| format!("[callers.crm]\n{lines}");
+    let cases = [
+        with(&format!("key = 'kf_canary'\n{scope}")),
+        with(&format!("key_hash = 'kf_canary'\n{scope}")),
+        with(&format!("key_hash = 'sha256:canary'\n{scope}")),
+        with(&format!("key_hash = 'sha256:{}é'\n{scope}", "0a".repeat(31))),
+        with(scope),
+        with(&format!("key_hash = '{hash}'")),
+        with(&format!("key_hash = '{hash}'\norgs = []\nusers = []\nintegrations = []")),
+        with(&format!("key_hash = '{hash}'\norgs = ['*', 'a']\nusers = ['']\nintegrations = ['githb', 'Git Hub']")),
+        with(&format!("key_hash = '{hash}'\n{scope}\nmethods = ['get', 'GET /']")),
+        with(&format!("key_hash = '{hash}'\n{scope}\n[callers.other]\nkey_hash = '{hash}'\n{scope}")),
+        format!("[callers.CRM]\nkey_hash = '{hash}'\n{scope}"),
+        format!("[server]\nlisten = '0.0.0.0:8080'\n[callers.crm]\nkey_hash = 'kf_canary'\n{scope}"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_config(&cases));
+}
+
+#[test]
+fn oauth_of_provider_files() {
+    insta::assert_snapshot!(in_oauth(&[
+        "token_endpont = 'https://acme.example/token'",
+        "refresh_endpoint = 'acme.example/token'",
+        "refresh_endpoint = 'http://acme.example/token'",
+        "refresh_endpoint = 'https://me:canary@acme.example/token'",
+        "refresh_endpoint = 'https://acme.example/token#a'",
+        "issuer = 'https://acme.example/?a=1'",
+        "revocation_endpoint = 'https://acme.example/{access_token}'",
+        "revocation_endpoint = 'https://acme.example/{client_secret}'",
+        "revocation_endpoint = 'https://acme.example/{account'",
+        "token_endpoint_auth_method = 'client_secret_query'",
+        "token_endpoint_auth_method = 'private_key_jwt'",
+        "token_endpoint_auth_method = 'client_secret_basic'\ntoken_request_headers = { Authorization = 'a' }",
+        "token_request_format = 'xml'",
+        "token_request_headers = { 'no header' = 'a', Host = 'a', X-A = \"a\\nb\" }",
+        "code_challenge_method = 'plain'",
+        "code_challenge_method = 's256'",
+        "scopes = ['a b']",
+        "scope_separator = ''",
+        "scope_encoding = 'none'",
+        "authorization_params = { state = '', code_challenge_method = 'plain' }",
+        "authorization_params = { secret = '{client_secret}', now = '{now}', code = '{code}' }",
+        "authorization_params = { max_age = 3600 }",
+        "token_params = { code_verifier = '', a = '{access_token}', b = '{base64(x)}' }",
+        "refresh_params = { a = '{code}' }",
+        "refresh = 'always'",
+        "refresh_mode = 'extend'",
+        "access_token_lifetime = '1 moon'\nrefresh_token_lifetime = 0\ngrace = true",
+        "terminal_errors = 'invalid_grant'",
+        "sunset = { date = 'next year', note = 'a' }",
+        "sunset = { date = '2027-02-30' }",
+        "revocation = { scope = 'grant' }",
+        "revocation_endpoint = 'https://acme.example/revoke'\nrevocation = { method = 'PATCH', format = 'text', scope = 'all' }",
+        "token_response = { access_token = 'data.token', expires_in_unit = 'min', acess_token = '$.a' }",
+        "token_response = { error = { path = '$[' } }",
+        "token_response = { error = [{ ok = true }, 1] }",
+        "capture.token = { a = '$[', B = '$.b', client_id = '$.c', d = { pattern = 'x' } }",
+        "capture.token = { a = { path = '$.a', pattern = '(' } }",
+        "capture.callback = { a = { param = 'a', default = 'x', map = { y = 'z' } }, b = { map = { y = 1 } } }",
+        "capture.token.a = '$.a'\ncapture.callback.a = 'a'",
+        "grant_types = ['client_credentials']",
+        "client_assertion = { alg = 'ES256' }\nresource = 'https://acme.example'",
+        "token_exchange = [{ url = 'https://acme.example' }]",
+        "discovery = [{ url = 'https://acme.example' }]",
+    ]));
+}
+
+#[test]
+fn tables_of_provider_files() {
+    insta::assert_snapshot!(in_tables(&[
+        "headers = { Authorization = 'Bearer x', Cookie = 'a=b', Connection = 'close' }",
+        "headers = { X-Version = '{verison}' }\n[variables.version]",
+        "query = { key = '{client_secret}' }",
+        "auth = { in = 'body' }",
+        "auth = { in = 'query' }",
+        "auth = { format = 'Bearer token' }",
+        "auth = { name = 'X Token' }",
+        "rate = { limit = 3, per = '1s' }\nretry = { max = 5 }",
+        "[items]\nstreams = []",
+        "[variables.client_id]",
+        "[variables.Tenant]",
+        "[variables.a]\nenum = []",
+        "[variables.a]\npattern = '('",
+        "[variables.a]\npattern = '[a-z]+'\ndefault = '1'",
+        "[variables.a]\nenum = ['x']\ndefault = 'y'",
+        "[variables.a]\nsource = 'anybody'\nformat = 'email'\nsecret = true",
+        "[variables.a]\npattern = 'a'\nformat = 'hostname'",
+        "[variables.a]\ntitel = 'A'",
+        "[variable.a]\ntitle = 'A'",
+    ]));
+}
+
+#[test]
+fn hosts_that_somebody_else_would_choose() {
+    let file = |base_url: &str, tables: &str| {
+        format!("[oauth]\nissuer = 'https://acme.example'\n{tables}\n[api]\nbase_url = \"{base_url}\"\n")
+    };
+    let cases = [
+        file("https://{host}", "[variables.host]"),
+        file("https://{host}", "[variables.host]\npattern = '[a-z.]+'"),
+        file("https://{host}.acme.example", "[variables.host]\npattern = '[^/]+'"),
+        file("https://{host}.com", "[variables.host]"),
+        file("https://{host}acme.example", "[variables.host]"),
+        file("https://acme.example:{port}", "[variables.port]"),
+        file("https://{user}@acme.example", "[variables.user]"),
+        file("http://{host}.acme.example", "[variables.host]"),
+        file("{root}", "[oauth.capture.token]\nroot = '$.root'"),
+        file("{root}", "[oauth.capture.token]\nroot = { path = '$.root', pattern = '^https://[a-z.]+$' }"),
+        file("{root}", "[oauth.capture.token]\nroot = { path = '$.root', pattern = 'https://a.acme.example|.*' }"),
+        file("https://{host}", "[oauth.capture.callback]\nhost = 'location'"),
+        file("https://{host}", "[oauth.capture.callback.host]\nparam = 'location'\nmap = { eu = 'acme.eu/' }"),
+        file("https://{state}.acme.example", ""),
+        file("https://acme.example/?a=b", ""),
+        file("https://acme.example/a/../b", ""),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
+}
+
+#[test]
+fn whole_provider_files() {
+    insta::assert_snapshot!(in_file(&[
+        "",
+        "[oauth]\n[api]\nbase_url = 'https://api.acme.example'",
+        "[oauth]\nauthorization_endpoint = 'https://acme.example'\n[api]\nbase_url = 'https://api.acme.example'",
+        "[oauth]\nissuer = 'https://acme.example'",
+        "extends = 'githb'",
+        "extends = 'acme'",
+        "extends = 7",
+        "display_name = ''\nid = 'acme'\nextends = 'github'",
+        "[oauth]\nissuer = \"https://acme.example\n",
+        "[oauth]\nissuer = 'https://acme.example'\n[oauth]",
+    ]));
+}
+
+#[test]
+fn several_files_at_once() {
+    let folder = Folder::with(
+        "[server]\nlisten = 'x'\n[integrations.acme]\nclient_id = 1\n[integrations.broken]\nclient_id = 'a'",
+    )
+    .file("providers/acme.toml", &provider("refresh = 'x'", ""))
+    .file("providers/broken.toml", "= 1")
+    .file("providers/child.toml", "extends = 'acme'\n[api]\nbase_url = 'x'")
+    .file("providers/grandchild.toml", "extends = 'broken'")
+    .file("providers/one.toml", "extends = 'two'")
+    .file("providers/two.toml", "extends = 'one'")
+    .file("providers/three.toml", "extends = 'one'")
+    .file("providers/Upper.toml", "")
+    .file("providers/notes.md", "not read")
+    .file("providers/.hidden.toml", "= not read")
+    .variable("KEYFERRY_NET__ALLOW_HTTP", "perhaps")
+    .variable("KEYFERRY_NET____ALLOW", "a")
+    .variable("KEYFERRY_SEVRER__LISTEN", "a")
+    .flag("--log-level", "log.level", "loud");
+    insta::assert_snapshot!(folder.mistakes());
+    let head = folder.load().expect_err("mistakes").to_string();
+    assert!(head.starts_with("config: 12 mistakes\n  "), "{head}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_hides_no_other() {
+    let folder = Folder::with("[server]\nlisten = \"canary\n").file("providers/acme.toml", "display_name = 1");
+    insta::assert_snapshot!(folder.mistakes());
+}
+
+#[test]
+fn a_named_file_has_to_exist() {
+    let request = keyferry::config::LoadRequest { config_path: Some("nowhere.toml".into()), ..Default::default() };
+    let problems = keyferry::config::load(request).expect_err("it is not there");
+    assert!(problems.to_string().contains("nowhere.toml  cannot be read: No such file"), "{problems}");
+}
+
+/// The cases hold the word `canary` where a secret could stand; the sentences, which are indented, never do.
+#[test]
+fn no_mistake_shows_a_secret() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/config/snapshots");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(folder).expect("snapshots") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a snapshot");
+        cases += text.lines().filter(|line| !line.starts_with(' ') && line.contains("canary")).count();
+        assert_eq!(text.lines().find(|line| line.starts_with(' ') && line.contains("canary")), None);
+    }
+    assert!(cases >= 10, "only {cases} cases hold a secret");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_never_panic(config in prop::collection::vec(any::<u8>(), 0..200), file in ".{0,100}") {
+        let folder = Folder::empty().file("providers/acme.toml", &file);
+        std::fs::write(folder.path().join("config.toml"), config).expect("the file is written");
+        let _ = folder.load();
+    }
+
+    #[test]
+    fn random_tables_never_panic(
+        lines in prop::collection::vec((key(), value()), 0..12),
+        oauth in prop::collection::vec((provider_key(), value()), 0..12),
+        variable in "KEYFERRY_[A-Z_]{0,20}", text in ".{0,20}",
+    ) {
+        let written = |lines: &[(String, String)]| {
+            lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>()
+        };
+        let folder = Folder::with(&written(&lines))
+            .file("providers/acme.toml", &written(&oauth))
+            .variable(&variable, &text)
+            .flag("--flag", &lines.first().map_or("a.b".into(), |(key, _)| key.clone()), &text);
+        let _ = folder.load();
+    }
+}
+
+/// A key that is read, so that its value is looked at.
+fn key() -> impl Strategy<Value = String> {
+    let keys: Vec<String> =
+        keyferry::config::keys().into_iter().map(|key| key.path.replace("<name>", "github")).collect();
+    prop::sample::select(keys)
+}
+
+fn provider_key() -> impl Strategy<Value = String> {
+    let keys: Vec<String> =
+        keyferry::config::provider_keys().into_iter().map(|key| key.path.replace("<name>", "tenant")).collect();
+    prop::sample::select(keys)
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let odd = ["1", "-1", "true", "[]", "['*']", "{}", "2027-02-16", "nan", "'https://{tenant}.acme.example'", "'{'"];
+    prop_oneof![
+        prop::sample::select(odd.map(str::to_owned).to_vec()),
+        "[a-z{}:/.$\\[\\]^(|)*@ -]{0,20}".prop_map(|text| format!("'{text}'")),
+    ]
+}

@@ -1,0 +1,185 @@
+//! The sample and the shipped provider files, as they stand in the repository.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use keyferry::config::{Kind, LoadRequest, keys, load, provider_keys};
+use keyferry::model::{Grant, Secret, Timestamp};
+use keyferry::oauth::{
+    AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, RevocationScope,
+    TokenRequestFormat, Values, authorization_url, exchange_request, refresh_request, revocation_requests,
+};
+use keyferry::provider::Provider;
+
+use super::{Folder, provider};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn shipped(id: &str) -> Provider {
+    let config = Folder::empty().config();
+    let found = config.integrations.iter().find(|integration| integration.name.as_str() == id);
+    found.map(|integration| Provider::clone(&integration.provider)).expect("a shipped provider")
+}
+
+#[test]
+fn the_sample_runs_and_changes_no_default() {
+    let request = LoadRequest { directory: repository().to_owned(), ..LoadRequest::default() };
+    let sample = load(request).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(sample.warnings, []);
+    let defaults = Folder::empty().config();
+    assert_eq!(format!("{:?}", sample.server), format!("{:?}", defaults.server));
+    assert_eq!(format!("{:?}", sample.net), format!("{:?}", defaults.net));
+    assert_eq!(format!("{:?}", sample.log), format!("{:?}", defaults.log));
+    assert_eq!(sample.store.timeout, defaults.store.timeout);
+    assert!(sample.public_url_is_derived);
+}
+
+#[test]
+fn the_sample_shows_every_key() {
+    let text = std::fs::read_to_string(repository().join("config.toml")).expect("the sample");
+    let mut table = String::new();
+    let mut shown = Vec::new();
+    for line in text.lines().map(|line| line.trim_start_matches("# ")) {
+        if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            let segments: Vec<&str> = header.0.split('.').collect();
+            table = match segments.as_slice() {
+                [named @ ("integrations" | "callers"), _] => format!("{named}.<name>"),
+                _ => header.0.to_owned(),
+            };
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            shown.push(format!("{table}.{key}"));
+        }
+    }
+    for key in keys().into_iter().filter(|key| key.kind != Kind::Table) {
+        assert!(shown.contains(&key.path), "config.toml shows no {}", key.path);
+    }
+}
+
+#[test]
+fn the_sample_with_its_comments_taken_away_is_understood() {
+    let text = std::fs::read_to_string(repository().join("config.toml")).expect("the sample");
+    let is_key =
+        |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let uncommented: Vec<&str> =
+        text.lines().map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line)).collect();
+    let mistakes = Folder::with(&uncommented.join("\n")).mistakes();
+    assert!(!mistakes.contains("is not a key"), "{mistakes}");
+    assert!(!mistakes.contains("is not TOML"), "{mistakes}");
+}
+
+#[test]
+fn described_keys_of_provider_files() {
+    let paths: Vec<String> = provider_keys().into_iter().map(|key| key.path).collect();
+    for path in [
+        "display_name",
+        "oauth.token_endpoint",
+        "oauth.capture.token.<name>.path",
+        "variables.<name>.enum",
+        "api.auth.in",
+    ] {
+        assert!(paths.iter().any(|known| known == path), "{path}");
+    }
+    for key in provider_keys() {
+        assert!(key.doc.ends_with(['.', '…']), "{}: {:?}", key.path, key.doc);
+    }
+}
+
+#[test]
+fn shipped_providers() {
+    let config = Folder::empty().config();
+    for integration in &config.integrations {
+        let Provider { display_name, documentation, category, protocol, .. } = &*integration.provider;
+        assert!(documentation.as_deref().is_some_and(|url| url.starts_with("https://")), "{display_name}");
+        assert!(category.is_some() && protocol.token_endpoint_auth_method.is_some(), "{display_name}");
+        assert!(protocol.sunset.is_none(), "{display_name} uses nothing that ends");
+    }
+}
+
+/// What each shipped file makes the engine send, request by request.
+#[test]
+fn requests_of_shipped_providers() {
+    let config = Folder::empty().config();
+    let requests: Vec<String> = config.integrations.iter().map(|integration| requests(&integration.provider)).collect();
+    insta::assert_snapshot!(requests.join("\n"));
+}
+
+fn requests(provider: &Provider) -> String {
+    let protocol = &provider.protocol;
+    let client = Client {
+        id: "the-id".into(),
+        secret: Some(Secret::new("the-secret")),
+        redirect_uri: "http://localhost:8080/cb".into(),
+        scopes: protocol.scopes.clone(),
+    };
+    let grant = Grant {
+        access_token: Secret::new("the-access-token"),
+        refresh_token: Some(Secret::new("the-refresh-token")),
+        scopes: vec![],
+        obtained_at: Timestamp::from_unix_millis(0),
+        expires_at: None,
+        refresh_expires_at: None,
+        captured: BTreeMap::new(),
+    };
+    let values = Values { client: Some(&client), state: Some("the-state"), ..Values::default() };
+    let endpoints = Endpoints::resolve(protocol, None, &client, values, false).expect("endpoints");
+    // What is not S256 leaves the verifier out.
+    let verifier = Secret::new("the-verifier-of-forty-three-characters-or-more-");
+    let verifier = (protocol.code_challenge_method == CodeChallengeMethod::S256).then_some(&verifier);
+    let url =
+        authorization_url(protocol, &endpoints, AuthorizationRequest { scopes: &client.scopes, verifier, values });
+    let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..values });
+    let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("a refresh");
+    let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values);
+    let headers: Vec<String> = provider
+        .api
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.constant().expect("no names")))
+        .collect();
+    let all = [exchange, refresh].into_iter().chain(revocations).map(|request| written(&request)).collect::<String>();
+    let base = provider.api.base_url.constant().expect("no names");
+    format!("== {}\n{url}\n\n{all}{base}\n{}", provider.id, headers.concat())
+}
+
+fn written(request: &HttpRequest) -> String {
+    let headers: Vec<String> =
+        request.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.expose())).collect();
+    format!("{} {}\n{}{}\n\n", request.method, request.url, headers.concat(), request.body.expose())
+}
+
+#[test]
+fn what_vendors_document() {
+    let github = shipped("github").protocol;
+    assert_eq!(github.revocation.method, "DELETE");
+    assert_eq!(github.revocation.format, TokenRequestFormat::Json);
+    assert_eq!(github.revocation.auth_method, Some(AuthMethod::ClientSecretBasic));
+    assert_eq!(github.revocation.scope, RevocationScope::Grant);
+    let airtable = shipped("airtable").protocol;
+    assert_eq!(airtable.refresh_token_lifetime, Some(Duration::from_secs(60 * 24 * 60 * 60)));
+    assert!(airtable.revocation_endpoint.is_none());
+    assert!(shipped("notion").protocol.scopes.is_empty());
+}
+
+#[test]
+fn a_file_of_the_folder_replaces_a_shipped_one() {
+    let folder = Folder::empty().file("providers/github.toml", &provider("", ""));
+    let config = folder.config();
+    let github = config.integrations.iter().find(|integration| integration.name.as_str() == "github").expect("github");
+    assert_eq!(github.provider.api.base_url.constant(), Some("https://api.acme.example"));
+}
+
+#[test]
+fn an_issuer_is_enough() {
+    let folder = Folder::with("[integrations.acme]\nclient_id = 'a'").file(
+        "providers/acme.toml",
+        "[oauth]\nissuer = 'http://127.0.0.1:9000'\n[api]\nbase_url = 'http://127.0.0.1:9001/'",
+    );
+    let config = folder.config();
+    let acme = config.integrations.iter().find(|integration| integration.name.as_str() == "acme").expect("acme");
+    assert_eq!(acme.missing, None);
+    assert_eq!(acme.provider.api.base_url.constant(), Some("http://127.0.0.1:9001"));
+    assert!(acme.provider.protocol.token_endpoint.is_none());
+}
