@@ -11,6 +11,7 @@ mod proxy;
 mod request;
 mod response;
 mod tls;
+mod wire;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use error::{SetupError, UpstreamError, Waiting};
 pub use fetch::{ANSWER_BYTES, Fetch, FetchRequest, FetchResponse};
 pub use request::{KEPT_BYTES, Progress, RequestBody};
 pub use response::UpstreamBody;
+pub(crate) use wire::Wire;
 
 /// How long a call may stand still.
 #[derive(Clone, Copy, Debug)]

@@ -18,12 +18,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 
-use super::dial::{Dialer, Offer, Peer, Stream};
+use super::dial::{Dialer, Offer, Peer};
 use super::lane::{Alarm, Lane, LaneError, Patience, Silence};
 use super::pool::{Host, Share, Turn};
 use super::request::RequestBody;
 use super::response::{AbortOnDrop, Carrier, UpstreamBody};
-use super::{Settings, SetupError, Timeouts, UpstreamError, Waiting};
+use super::{Settings, SetupError, Timeouts, UpstreamError, Waiting, Wire};
 use crate::route::Destination;
 
 /// How often an HTTP/2 connection in use is asked whether it still lives, and how long it may take to say so.
@@ -200,7 +200,7 @@ impl Upstream {
     async fn open(&self, host: &Arc<Host>) -> Result<Option<Box<Lane>>, UpstreamError> {
         self.start_sweeping();
         let stream = self.0.dialer.dial(peer(host.destination()), Offer::Any).await?;
-        if stream.is_http2() {
+        if stream.alpn() == Some(b"h2") {
             host.add_shared(handshake_http2(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?);
             return Ok(None);
         }
@@ -293,7 +293,7 @@ fn for_http2(request: &mut Request<RequestBody>, destination: &Destination) {
     request.headers_mut().remove(TRANSFER_ENCODING);
 }
 
-async fn handshake_http2(stream: Stream) -> hyper::Result<http2::SendRequest<RequestBody>> {
+async fn handshake_http2(stream: Wire) -> hyper::Result<http2::SendRequest<RequestBody>> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)

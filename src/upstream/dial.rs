@@ -3,22 +3,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use super::address::{Asked, Policy};
 use super::proxy::Proxy;
 use super::tls::Tls;
+use super::wire::Wire;
 use super::{Refusal, Settings, SetupError, UpstreamError, Waiting};
 
 /// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
@@ -53,12 +51,6 @@ pub(super) struct Peer<'a> {
     pub(super) trusted_as_written: bool,
 }
 
-/// A connection to a provider.
-pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
 impl Dialer {
     /// Reads `ca_file` and checks `proxy`.
     pub(super) fn new(settings: &Settings) -> Result<Self, SetupError> {
@@ -83,10 +75,10 @@ impl Dialer {
     }
 
     /// Connects, with TLS where the scheme asks for it.
-    pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Stream, UpstreamError> {
+    pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Wire, UpstreamError> {
         let connecting = async {
             let tcp = self.connect(peer).await?;
-            if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Stream::Plain(tcp)) }
+            if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Wire::Plain(tcp)) }
         };
         tokio::time::timeout(self.connect_timeout, connecting)
             .await
@@ -145,7 +137,7 @@ impl Dialer {
         if permitted.is_empty() { Err(blocked(peer, refused)) } else { Ok(permitted) }
     }
 
-    async fn secure(&self, peer: Peer<'_>, offer: Offer, tcp: TcpStream) -> Result<Stream, UpstreamError> {
+    async fn secure(&self, peer: Peer<'_>, offer: Offer, tcp: TcpStream) -> Result<Wire, UpstreamError> {
         let config = match offer {
             Offer::Any => &self.tls.any,
             Offer::Http1 => &self.tls.http1,
@@ -153,7 +145,7 @@ impl Dialer {
         let fail = |source| UpstreamError::Tls { host: peer.host.to_owned(), source };
         let name = ServerName::try_from(peer.host.to_owned()).map_err(|cause| fail(io::Error::other(cause)))?;
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(fail)?;
-        Ok(Stream::Tls(Box::new(stream)))
+        Ok(Wire::Tls(Box::new(stream.into())))
     }
 }
 
@@ -230,72 +222,4 @@ async fn tunnel(tcp: &mut TcpStream, proxy: &Proxy, peer: Peer<'_>) -> io::Resul
         return Ok(());
     }
     Err(io::Error::other(format!("the proxy answered {}", String::from_utf8_lossy(status))))
-}
-
-impl Stream {
-    /// Whether ALPN chose HTTP/2. Plain connections are HTTP/1.1: providers do not speak h2c.
-    pub(super) fn is_http2(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
-        }
-    }
-
-    /// The socket underneath.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

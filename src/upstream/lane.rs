@@ -13,11 +13,10 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 use tokio::time::Sleep;
 
-use super::dial::Stream;
 use super::request::RequestBody;
-use super::{Timeouts, Waiting};
+use super::{Timeouts, Waiting, Wire};
 
-type Connection = http1::Connection<TokioIo<Stream>, RequestBody>;
+type Connection = http1::Connection<TokioIo<Wire>, RequestBody>;
 
 /// A connection and the right to send on it.
 pub(super) struct Lane {
@@ -46,7 +45,7 @@ pub(super) enum Silence {
 
 impl Lane {
     /// Makes a lane of a fresh connection.
-    pub(super) async fn open(stream: Stream) -> hyper::Result<Box<Self>> {
+    pub(super) async fn open(stream: Wire) -> hyper::Result<Box<Self>> {
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
         Ok(Box::new(Self { connection: Some(connection), sender, timer: Alarm::new() }))
     }

@@ -8,6 +8,8 @@ mod support; // the binary under test, an authorization server, SDKs, a browser,
 mod peers; // the authorization server, the recorder and the SDKs are what the tests take them for
 mod store; // the store, the same suite over each of its homes
 
+mod call; // the call path from socket to socket: bodies, upgrades, smuggling, TLS, addresses
+
 // Keyferry from outside.
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication

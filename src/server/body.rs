@@ -1,0 +1,70 @@
+//! The body of every answer: nothing, a few bytes of our own, or what a provider streams. Never boxed, never buffered.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::route::headers::{Direction, trailers};
+use crate::upstream::{UpstreamBody, UpstreamError};
+
+/// An answer's body.
+#[derive(Default)]
+pub enum Body {
+    /// No content.
+    #[default]
+    Empty,
+    /// Content of our own.
+    Full(Bytes),
+    /// A provider's, as it comes; its trailers are cleaned.
+    Upstream(UpstreamBody),
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(content: T) -> Self {
+        let content = content.into();
+        if content.is_empty() { Self::Empty } else { Self::Full(content) }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(content) => {
+                let content = std::mem::take(content);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(content))))
+            }
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_ok(|mut frame| {
+                if let Some(fields) = frame.trailers_mut() {
+                    trailers(fields, Direction::Inbound);
+                }
+                frame
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(content) => SizeHint::with_exact(content.len() as u64),
+            Self::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Forwarding one call: the caller's request becomes the provider's, the provider's answer becomes ours. Decides nothing
+//! about who may call and knows no store; a new token comes from the function that is handed in.
+
+mod tunnel;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::Body;
+use super::listen::Tether;
+use crate::route::headers::{self, asks_for_upgrade};
+use crate::route::{LoopDetected, Ready, Target, TargetError, Via};
+use crate::upstream::{Progress, RequestBody, Upstream, UpstreamBody, UpstreamError};
+
+/// Why a call got no answer from the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// CONNECT and TRACE are not forwarded: one is no request, the other reflects the token (RFC 9110 section 9.3.8).
+    #[error("{0} is not forwarded")]
+    Method(Method),
+    /// The call has been here before.
+    #[error(transparent)]
+    Loop(#[from] LoopDetected),
+    /// The path and query are not those of a URI.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The provider gave no answer.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
+
+/// Forwards one call and answers with the provider's answer, whatever it is.
+///
+/// When the provider answers 401 and `may_renew` is set (the token is older than 30 s), `renew` is asked once for the grant
+/// with a new token. With it the request is sent again if it had no body, or one of at most 64 KiB that has gone by whole;
+/// otherwise the 401 is passed on, and the new token serves the next call.
+///
+/// Dropped, it cancels the exchange with the provider, and so does the answer's body.
+pub async fn forward<R, F>(
+    upstream: &Upstream,
+    via: &Via,
+    ready: &Ready,
+    request: Request<Incoming>,
+    target: &Target<'_>,
+    may_renew: bool,
+    renew: R,
+) -> Result<Response<Body>, ForwardError>
+where
+    R: FnOnce() -> F,
+    F: Future<Output = Option<Arc<Ready>>>,
+{
+    let (mut head, body) = request.into_parts();
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Err(ForwardError::Method(head.method));
+    }
+    let upgrade = Upgrade::asked_for(&mut head);
+    headers::outbound(&mut head.headers, ready, via, head.version, upgrade.is_some())?;
+    head.uri = Uri::from(ready.path_and_query(target)?);
+    let again = may_renew.then(|| Again { method: head.method.clone(), headers: head.headers.clone() });
+    let (body, progress) = RequestBody::streamed(body, may_renew);
+
+    let answer = send(upstream, ready, outgoing(head.method, head.uri, head.headers, body), &upgrade).await?;
+    let Some(again) = again.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
+        return Ok(answered(upstream, answer, upgrade));
+    };
+    let body = match &progress {
+        None => Some(RequestBody::empty()),
+        Some(progress) => Progress::again(progress),
+    };
+    match (renew().await, body) {
+        (Some(renewed), Some(body)) => {
+            drop(answer);
+            let request = again.request(&renewed, target, body)?;
+            Ok(answered(upstream, send(upstream, &renewed, request, &upgrade).await?, upgrade))
+        }
+        _ => Ok(answered(upstream, answer, upgrade)),
+    }
+}
+
+/// What is kept of a request so that it can be sent a second time with a new token.
+struct Again {
+    method: Method,
+    headers: HeaderMap,
+}
+
+impl Again {
+    fn request(self, ready: &Ready, target: &Target<'_>, body: RequestBody) -> Result<Request<RequestBody>, TargetError> {
+        let mut headers = self.headers;
+        headers::replace_token(&mut headers, ready);
+        Ok(outgoing(self.method, Uri::from(ready.path_and_query(target)?), headers, body))
+    }
+}
+
+/// The caller's side of a change of protocol.
+struct Upgrade {
+    caller: OnUpgrade,
+    tether: Option<Tether>,
+}
+
+impl Upgrade {
+    /// Only HTTP/1.1 changes the protocol of a connection (RFC 9110 section 7.8).
+    fn asked_for(head: &mut Parts) -> Option<Self> {
+        if head.extensions.is_empty() || head.version != Version::HTTP_11 || !asks_for_upgrade(&head.headers) {
+            return None;
+        }
+        let caller = head.extensions.remove::<OnUpgrade>()?;
+        Some(Self { caller, tether: head.extensions.remove::<Tether>() })
+    }
+}
+
+fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    request
+}
+
+async fn send(
+    upstream: &Upstream,
+    ready: &Ready,
+    request: Request<RequestBody>,
+    upgrade: &Option<Upgrade>,
+) -> Result<Response<UpstreamBody>, UpstreamError> {
+    match upgrade {
+        None => upstream.send(ready.destination(), request).await,
+        // Boxed, because it is rare and large.
+        Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await,
+    }
+}
+
+/// The provider's answer as ours. After a 101 the two connections are joined.
+fn answered(upstream: &Upstream, answer: Response<UpstreamBody>, upgrade: Option<Upgrade>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    head.version = Version::HTTP_11;
+    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    headers::inbound(&mut head.headers, switches);
+    match (upgrade, head.extensions.remove::<OnUpgrade>()) {
+        (Some(Upgrade { caller, tether }), Some(provider)) if switches => {
+            tokio::spawn(tunnel::join(caller, provider, upstream.idle_timeout(), tether));
+            Response::from_parts(head, Body::Empty)
+        }
+        _ => Response::from_parts(head, Body::Upstream(body)),
+    }
+}
