@@ -29,6 +29,9 @@ use crate::telemetry;
 /// The client's identifier at the provider.
 const CLIENT_ID: &str = "keyferry-demo";
 
+/// Without the warning that anybody on this machine may use the connections: that is what a demo is for.
+const LOG_LEVEL: &str = "warn,keyferry::app=error";
+
 /// The arguments of `keyferry demo`.
 #[derive(Debug, Args)]
 #[command(
@@ -45,9 +48,9 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SPAN", default_value = "60s", value_parser = token_life)]
     token_life: Duration,
 
-    /// How much of the sidecar's own log to show: error, warn, info, debug
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    log_level: String,
+    /// How much of the sidecar's own log to show: error, warn, info, debug [default: what deserves a look]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
 }
 
 pub(super) async fn run<S>(
@@ -59,7 +62,8 @@ where
     S: Future<Output = ()>,
 {
     let failed = |what: &'static str| move |error: io::Error| Failure::other(format!("{what}: {error}"));
-    let log = telemetry::Settings { format: None, level: arguments.log_level.clone() };
+    let level = arguments.log_level.unwrap_or_else(|| LOG_LEVEL.to_owned());
+    let log = telemetry::Settings { format: None, level };
     telemetry::start(&log).map_err(|error| Failure::other(error.to_string()))?;
     let stopped = stop().map_err(failed("signals cannot be listened for"))?;
 

@@ -7,7 +7,9 @@ mod peers; // the authorization server, the recorder and the SDKs are what the t
 mod store; // the store, the same suite over each of its homes
 
 // Keyferry from outside.
+mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
+mod demo; // `keyferry demo`, as a newcomer walks it
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk; // vendors' SDKs through the proxy, byte for byte
