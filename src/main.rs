@@ -1,1 +1,54 @@
-fn main() {}
+//! The process and nothing else: core dumps, panics, TLS provider, arguments, environment, runtime, signals, exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use keyferry::cli::{self, Arguments};
+use keyferry::telemetry;
+use rustix::process::{Resource, Rlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// 128 and the number of SIGINT, as shells write it.
+const IMPATIENT: i32 = 130;
+
+fn main() -> ExitCode {
+    telemetry::log_panics();
+    forbid_core_dumps();
+    rustls::crypto::ring::default_provider().install_default().expect("nothing has installed a provider before main");
+    let arguments = Arguments::parse();
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let environment = std::env::vars_os().collect();
+
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => panic!("no threads to run on: {error}"),
+    };
+    runtime.block_on(cli::run(arguments, environment, stop_signal))
+}
+
+/// A core file would hold every token in memory. Where the limit cannot be set, it is already lower or the sandbox forbids
+/// asking; neither is a reason not to run.
+fn forbid_core_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+}
+
+/// Listens from now on; done with the first SIGTERM or SIGINT. The second ends the process at once.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(IMPATIENT);
+        });
+    })
+}

@@ -11,7 +11,9 @@ mod store; // the store, the same suite over each of its homes
 mod call; // the call path from socket to socket: bodies, upgrades, smuggling, TLS, addresses
 
 // Keyferry from outside.
+mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
+mod demo; // `keyferry demo`, as a newcomer walks it
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk; // vendors' SDKs through the proxy, byte for byte

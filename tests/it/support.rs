@@ -28,6 +28,7 @@ pub(crate) use self::{
     http::{Answer, Request, client as plain_client},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
     ports::Port,
+    process::Process,
     raw::Raw,
     recorder::{Recorded, Recorder},
     redis::Redis,

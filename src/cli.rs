@@ -1,0 +1,177 @@
+//! The command line: what was typed, and one small module for each subcommand. Talks to the operator; decides nothing that
+//! a configuration or a request could decide.
+
+mod check;
+mod connect;
+mod demo;
+mod healthcheck;
+mod keys;
+mod serve;
+mod sidecar;
+mod terminal;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Problems;
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "keyferry",
+    version,
+    about = "An OAuth broker that runs beside your application",
+    long_about = "Keyferry runs beside your application. It lets the application's users connect their accounts at \
+                  HubSpot, Notion, Airtable or any other OAuth 2 provider, keeps their tokens sealed and fresh, and puts \
+                  them on the API calls that the application sends through it. The application never sees a token.",
+    after_help = "Start here:
+  keyferry demo              connect and call, with a make-believe provider and no account
+  keyferry check             every mistake in config.toml at once
+  keyferry serve             run the sidecar
+  keyferry connect notion    connect an account of your own
+
+`keyferry COMMAND --help` says more. Without a command the sidecar is run.",
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sidecar (the default)
+    Serve(serve::Arguments),
+    /// Say every mistake in the configuration and the provider files
+    Check(check::Arguments),
+    /// Run a sidecar with a make-believe provider and a sample application
+    Demo(demo::Arguments),
+    /// Connect an account: open the browser, wait, report
+    Connect(connect::Arguments),
+    /// API keys for back ends
+    Keys(keys::Arguments),
+    /// Exit with 0 when the sidecar is ready; for containers without a shell
+    Healthcheck(healthcheck::Arguments),
+}
+
+/// The environment that the process was started with. Only `main` reads it from the system.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+/// How a command ended.
+type Outcome = Result<(), Failure>;
+
+/// Why a command did not do what it was asked; ends up on standard error and in the exit code.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration has to be mended: exit code 2.
+    Configuration(String),
+    /// Anything else: exit code 1.
+    Other(String),
+}
+
+/// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with the
+/// first of them; only the commands that serve call it.
+pub async fn run<S>(arguments: Arguments, environment: Environment, stop: impl FnOnce() -> io::Result<S>) -> ExitCode
+where
+    S: Future<Output = ()>,
+{
+    let outcome = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(arguments) => serve::run(arguments, environment, stop).await,
+        Command::Check(arguments) => check::run(arguments, environment),
+        Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
+        Command::Connect(arguments) => connect::run(arguments, &environment).await,
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(message)) => {
+            terminal::complain(message);
+            ExitCode::from(2)
+        }
+        Err(Failure::Other(message)) => {
+            terminal::complain(format_args!("keyferry: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Failure {
+    fn other(message: impl Into<String>) -> Self {
+        Self::Other(message.into())
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Configuration(problems.to_string())
+    }
+}
+
+impl Environment {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn into_pairs(self) -> Vec<(String, String)> {
+        self.0.into_iter().collect()
+    }
+}
+
+/// Variables that are not Unicode are left out: no name or value of ours is one.
+impl FromIterator<(std::ffi::OsString, std::ffi::OsString)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (std::ffi::OsString, std::ffi::OsString)>>(variables: T) -> Self {
+        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(variables.into_iter().filter_map(unicode).collect())
+    }
+}
+
+/// Names only: among the values are secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        fn check(line: &str, expected: Option<&str>) {
+            let parsed = Arguments::try_parse_from(line.split(' '));
+            let command =
+                parsed.ok().map(|arguments| match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+                    Command::Serve(arguments) => format!("{:?}", arguments.config),
+                    other => format!("{other:?}").chars().take_while(|c| c.is_alphabetic()).collect(),
+                });
+            assert_eq!(command.as_deref(), expected, "{line}");
+        }
+        check("keyferry", Some("None"));
+        check("keyferry --config a.toml", Some("Some(\"a.toml\")"));
+        check("keyferry serve --config a.toml", Some("Some(\"a.toml\")"));
+        check("keyferry check", Some("Check"));
+        check("keyferry keys new --name crm", Some("Keys"));
+        check("keyferry keys new --name CRM", None);
+        check("keyferry connect sessions", None);
+        check("keyferry frobnicate", None);
+    }
+}

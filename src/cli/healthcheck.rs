@@ -1,0 +1,95 @@
+//! `keyferry healthcheck`: whether the sidecar of this configuration is ready, as an exit code. It is what a container
+//! without a shell can run; it speaks HTTP to the admin listener and opens nothing else.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::terminal::say;
+use super::{Environment, Failure, Outcome};
+use crate::config::{self, LoadRequest};
+
+/// Shorter than what container runtimes give a health check by default.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The arguments of `keyferry healthcheck`.
+#[derive(Debug, Args)]
+#[command(after_help = "It asks GET /readyz at server.admin_listen of the configuration that the sidecar runs with.
+Exit codes: 0 ready, 2 a mistake in the configuration, 1 not ready or not there.")]
+pub(super) struct Arguments {
+    /// Configuration file [default: config.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Ask here instead of at server.admin_listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    address: Option<SocketAddr>,
+}
+
+pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outcome {
+    let address = match arguments.address {
+        Some(address) => address,
+        None => configured(arguments.config, environment)?,
+    };
+    let asked = tokio::time::timeout(PATIENCE, readiness(address)).await;
+    let answer =
+        asked.map_err(|_| Failure::other(format!("{address} did not answer within {} s", PATIENCE.as_secs())))?;
+    let (status, reason) = answer.map_err(|error| Failure::other(format!("{address} cannot be asked: {error}")))?;
+    if status == StatusCode::OK {
+        say("ready");
+        return Ok(());
+    }
+    Err(Failure::other(format!("not ready: {address} answered {}: {}", status.as_u16(), reason.trim())))
+}
+
+fn configured(config_path: Option<PathBuf>, environment: Environment) -> Result<SocketAddr, Failure> {
+    let environment = environment.into_pairs();
+    let config = config::load(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
+    let address = config.server.admin_listen.ok_or_else(|| {
+        Failure::other("server.admin_listen is \"\", so that nothing can be asked; give it an address")
+    })?;
+    Ok(reachable(address))
+}
+
+/// A listener on all addresses is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn readiness(address: SocketAddr) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let request = Request::get("/readyz").header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = Limited::new(body, 4096).collect().await?.to_bytes();
+    let plain = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();
+    Ok((head.status, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_asked_on_loopback() {
+        fn check(input: &str, expected: &str) {
+            assert_eq!(reachable(input.parse().expect(input)), expected.parse().expect(expected), "{input}");
+        }
+        check("0.0.0.0:8081", "127.0.0.1:8081");
+        check("[::]:8081", "[::1]:8081");
+        check("10.0.0.7:8081", "10.0.0.7:8081");
+    }
+}

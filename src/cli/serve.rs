@@ -1,0 +1,101 @@
+//! `keyferry serve`: runs the sidecar until a signal ends it.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Environment, Failure, Outcome};
+use crate::app::{self, Running, StartError};
+use crate::clock::Clock;
+use crate::config::{self, Config, LoadRequest, Override};
+use crate::telemetry;
+
+/// The arguments of `keyferry serve`.
+#[derive(Debug, Default, Args)]
+#[group(skip)]
+#[command(after_help = "Examples:
+  keyferry serve
+      reads config.toml in this folder, if there is one, and listens on 127.0.0.1:8080
+  keyferry serve --config /etc/keyferry/config.toml
+      reads that file, which has to be there
+  KEYFERRY_SERVER__LISTEN=127.0.0.1:9000 keyferry serve
+      any key may be set by a variable named KEYFERRY_<TABLE>__<KEY>
+
+Without API keys ([callers] in config.toml) it serves this machine only. `keyferry keys new` makes one.
+SIGTERM and Ctrl-C let requests in flight finish; a second one ends it at once.
+Exit codes: 0 ended by a signal, 2 a mistake in the configuration, 1 anything else.")]
+pub(super) struct Arguments {
+    /// Configuration file [default: config.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Where to listen, instead of server.listen: 127.0.0.1:9000
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+
+    /// What browsers reach it as, instead of server.public_url: https://keys.example.com
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+
+    /// How much to log, instead of log.level: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+pub(super) async fn run<S>(
+    arguments: Arguments,
+    environment: Environment,
+    stop: impl FnOnce() -> io::Result<S>,
+) -> Outcome
+where
+    S: Future<Output = ()>,
+{
+    let config = config::load(arguments.request(environment))?;
+    telemetry::start(&config.log).map_err(|error| Failure::Configuration(format!("config: 1 mistake\n  {error}")))?;
+    for warning in &config.warnings {
+        tracing::warn!(file = warning.file, key = warning.key, remedy = warning.remedy, "config: {}", warning.fault);
+    }
+    let stopped = stop().map_err(|error| Failure::other(format!("signals cannot be listened for: {error}")))?;
+    let running = start(config).await?;
+    stopped.await;
+    tracing::info!("stopping; a second signal ends it at once");
+    running.drain().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Starts the sidecar and logs where it listens. Supervisors and tests wait for that line.
+async fn start(config: Config) -> Result<Running, Failure> {
+    let running = app::start(config, Clock::System).await.map_err(failure)?;
+    let address = running.address();
+    match running.admin_address() {
+        Some(admin_address) => tracing::info!(%address, %admin_address, "listening"),
+        None => tracing::info!(%address, "listening"),
+    }
+    Ok(running)
+}
+
+/// What cannot be started as configured; a person reads it on standard error, whatever the log's format.
+fn failure(error: StartError) -> Failure {
+    Failure::other(format!("it does not start: {error}"))
+}
+
+impl Arguments {
+    fn request(self, environment: Environment) -> LoadRequest {
+        let flags = [
+            ("--listen", "server.listen", self.listen),
+            ("--public-url", "server.public_url", self.public_url),
+            ("--log-level", "log.level", self.log_level),
+        ];
+        let set = |(flag, key, value): (&str, &str, Option<String>)| {
+            Some(Override { flag: flag.to_owned(), key: key.to_owned(), value: value? })
+        };
+        LoadRequest {
+            config_path: self.config,
+            environment: environment.into_pairs(),
+            overrides: flags.into_iter().filter_map(set).collect(),
+            ..LoadRequest::default()
+        }
+    }
+}

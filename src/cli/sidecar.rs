@@ -1,0 +1,175 @@
+//! The running sidecar, as the command line speaks to it: over HTTP, as any application does. Opens no store and reads no
+//! configuration.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use url::Url;
+
+use super::Failure;
+use crate::model::{IntegrationName, Secret};
+
+/// Largest answer that is read, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// One person's view of a running sidecar.
+#[derive(Debug)]
+pub(super) struct Sidecar {
+    /// Without a trailing slash.
+    base: String,
+    http: reqwest::Client,
+    asker: Asker,
+}
+
+/// Who asks, for whom. Nothing is needed in the open mode.
+#[derive(Debug, Default)]
+pub(super) struct Asker {
+    /// An API key or a session.
+    pub(super) key: Option<Secret>,
+    pub(super) org: Option<String>,
+    pub(super) user: Option<String>,
+}
+
+/// Why an answer cannot be used.
+enum Refusal {
+    /// Nothing answered.
+    Unreachable(reqwest::Error),
+    /// The sidecar refused, in the words of its problem document.
+    Problem { status: StatusCode, code: String, detail: String },
+    /// What answered is no Keyferry.
+    Foreign(StatusCode),
+}
+
+impl Sidecar {
+    /// Does not speak to it yet.
+    pub(super) fn new(url: &Url, asker: Asker) -> Result<Self, Failure> {
+        if !is_web(url) || url.query().is_some() || url.fragment().is_some() {
+            return Err(Failure::other("--url has to be an http or https address without `?` and `#`"));
+        }
+        let base = url.as_str().trim_end_matches('/').to_owned();
+        let http = client().map_err(|error| Failure::other(format!("no HTTP client: {error}")))?;
+        Ok(Self { base, http, asker })
+    }
+
+    /// Where it is, without a trailing slash.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Begins an authorization and gives the URL that the person is to open.
+    pub(super) async fn authorize(&self, integration: &IntegrationName) -> Result<Url, Failure> {
+        let fields = [("org_id", self.asker.org.as_deref()), ("user_id", self.asker.user.as_deref())];
+        let form: Vec<_> = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let request = self.request(Method::POST, integration, "authorize")?;
+        let answer = ask(with_form(request, &form)).await.map_err(|refusal| self.explain(refusal))?;
+        let url = answer.as_str().and_then(|text| Url::parse(text).ok());
+        // The URL goes to the desktop's opener, which knows more schemes than a sidecar has reason to name.
+        url.filter(is_web).ok_or_else(|| Failure::other(format!("{} answered no URL to open", self.base)))
+    }
+
+    /// The person's connection as the sidecar shows it; `None` when there is none.
+    pub(super) async fn connection(&self, integration: &IntegrationName) -> Result<Option<Value>, Failure> {
+        match ask(self.request(Method::GET, integration, "connection")?).await {
+            Ok(connection) => Ok(Some(connection)),
+            Err(Refusal::Problem { code, .. }) if matches!(code.as_str(), "not_connected" | "not_found") => Ok(None),
+            Err(refusal) => Err(self.explain(refusal)),
+        }
+    }
+
+    /// Confirms a finished authorization with its one-time code, and gives the connection.
+    pub(super) async fn confirm(&self, integration: &IntegrationName, code: &str) -> Result<Value, Failure> {
+        let request = with_form(self.request(Method::POST, integration, "confirm")?, &[("code", code)]);
+        ask(request).await.map_err(|refusal| self.explain(refusal))
+    }
+
+    fn request(&self, method: Method, integration: &IntegrationName, what: &str) -> Result<RequestBuilder, Failure> {
+        let mut request = self.http.request(method, format!("{}/integrations/{integration}/{what}", self.base));
+        for (name, value) in [("keyferry-org", &self.asker.org), ("keyferry-user", &self.asker.user)] {
+            if let Some(value) = value {
+                let value = HeaderValue::from_bytes(value.as_bytes());
+                request =
+                    request.header(name, value.map_err(|_| Failure::other("--org or --user holds a line break"))?);
+            }
+        }
+        Ok(match &self.asker.key {
+            Some(key) => request.bearer_auth(key.expose()),
+            None => request,
+        })
+    }
+
+    fn explain(&self, refusal: Refusal) -> Failure {
+        let base = &self.base;
+        Failure::other(match refusal {
+            Refusal::Unreachable(error) if error.is_connect() => {
+                format!("nothing answers at {base}; start it with `keyferry serve`, or name another address with --url")
+            }
+            Refusal::Unreachable(error) => format!("{base} did not answer: {}", error.without_url()),
+            Refusal::Problem { status, code, detail } => {
+                let hint = match (code.as_str(), &self.asker.key) {
+                    ("unauthenticated", None) => "\nThis sidecar asks for a key: pass one with --key or KEYFERRY_KEY.",
+                    ("unauthenticated", Some(_)) => {
+                        "\nThe key is not one of its callers' keys, or the session has ended."
+                    }
+                    _ => "",
+                };
+                format!("{base} answered {} {code}: {detail}{hint}", status.as_u16())
+            }
+            Refusal::Foreign(status) => {
+                format!("{base} answered {}, and not as a Keyferry does; is --url right?", status.as_u16())
+            }
+        })
+    }
+}
+
+/// The trust of this machine, where a company's own authority may stand; a machine without any has the roots compiled in.
+fn client() -> Result<reqwest::Client, reqwest::Error> {
+    let builder = || {
+        let redirects = reqwest::redirect::Policy::none();
+        reqwest::Client::builder()
+            .redirect(redirects)
+            .connect_timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(60))
+    };
+    builder().build().or_else(|_| {
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        builder().tls_backend_preconfigured(tls).build()
+    })
+}
+
+fn with_form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    request.header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+}
+
+async fn ask(request: RequestBuilder) -> Result<Value, Refusal> {
+    let mut response =
+        request.header(http::header::ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(Refusal::Unreachable)? {
+        if body.len() + piece.len() > LARGEST {
+            return Err(Refusal::Foreign(status));
+        }
+        body.extend_from_slice(&piece);
+    }
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| Refusal::Foreign(status))?;
+    if status.is_success() {
+        return Ok(answer);
+    }
+    match (answer["code"].as_str(), answer["detail"].as_str()) {
+        (Some(code), Some(detail)) => {
+            // It is printed on a terminal, and who knows who answered.
+            let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect();
+            Err(Refusal::Problem { status, code: plain(code), detail: plain(detail) })
+        }
+        _ => Err(Refusal::Foreign(status)),
+    }
+}
+
+fn is_web(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+}

@@ -1,0 +1,25 @@
+//! What the operator reads. The one place that writes to standard output and, but for the log, to standard error. A closed
+//! pipe (`keyferry check | head`) ends nothing and panics nothing: there is nobody left to tell.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// A result, on standard output.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// A failure or a hint, on standard error.
+pub(super) fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Asks for one line, and gives it without white space around it; `None` when there is no more input.
+pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
+    let mut output = io::stdout().lock();
+    write!(output, "{question}")?;
+    output.flush()?;
+    let mut line = String::new();
+    let read = io::stdin().read_line(&mut line)?;
+    Ok((read > 0).then(|| line.trim().to_owned()))
+}
