@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::model::Secret;
+
 pub use address::Refusal;
 pub use call::Upstream;
 pub use error::{SetupError, UpstreamError, Waiting};
@@ -43,8 +45,8 @@ pub struct Settings {
     pub allow: Vec<AllowedDestination>,
     /// Whether plain http may leave this machine.
     pub allow_http: bool,
-    /// An HTTP proxy for everything outbound, dialled with CONNECT: `http://host:port`.
-    pub proxy: Option<String>,
+    /// An HTTP proxy for everything outbound, dialled with CONNECT: `http://[user:password@]host:port`, and so a secret.
+    pub proxy: Option<Secret>,
     /// DNS, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From the end of the request until the head of the answer.

@@ -5,7 +5,9 @@ use url::Url;
 
 use super::problem::{Fault, quoted};
 use super::reader::Table;
+use super::secrets::Resolved;
 use super::server::network;
+use crate::model::Secret;
 use crate::telemetry::{self, Format};
 use crate::upstream::{AllowedDestination, Settings};
 
@@ -16,7 +18,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
     let allow: Vec<AllowedDestination> =
         table.list("allow", doc, destination).into_iter().flatten().map(|(_, destination)| destination).collect();
     let allow_http = table.boolean("allow_http", "Whether plain http may leave this machine.");
-    let proxy = table.parsed("proxy", "An HTTP proxy for everything outbound, dialled with CONNECT.", proxy);
+    let proxy = proxy(table);
     let connect_timeout = table.positive_duration("connect_timeout", "DNS, TCP and TLS together.");
     let doc = "From the end of a request until the head of its answer.";
     let response_timeout = table.positive_duration("response_timeout", doc);
@@ -26,8 +28,11 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
     let pool_idle_timeout = table.positive_duration("pool_idle_timeout", "How long an idle connection is kept.");
     let doc = "Deadline of a whole token, revocation or discovery request.";
     let token_timeout = table.positive_duration("token_timeout", doc);
-    let is_everything = |destination: &AllowedDestination| matches!(destination, AllowedDestination::Range(range) if range.prefix_len() == 0);
-    if allow.iter().any(is_everything) {
+    let ranges = allow.iter().filter_map(|destination| match destination {
+        AllowedDestination::Range(range) => Some(range),
+        AllowedDestination::Host(_) => None,
+    });
+    if ranges.into_iter().any(|range| range.prefix_len() == 0) {
         let fault = "lets every address through, a cloud's metadata service included";
         table.warning("allow", fault, "name the ranges that are meant");
     }
@@ -72,20 +77,27 @@ fn destination(text: &str) -> Result<AllowedDestination, Fault> {
     Err(Fault::new(format!("{} is not a host, an address or a range", quoted(text)), REMEDY))
 }
 
-/// Never shown: an author may have put a password into it.
-fn proxy(text: &str) -> Result<String, Fault> {
+/// A secret, since it may hold a login; no part of it is shown.
+fn proxy(table: &mut Table<'_>) -> Option<Secret> {
     const REMEDY: &str = "write for example `http://proxy.internal:3128`";
-    let url = Url::parse(text).map_err(|_| Fault::new("is not a URL", REMEDY))?;
-    if url.scheme() != "http" || url.host().is_none() {
-        return Err(Fault::new("is not an http URL", REMEDY));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::new("holds a user name or password, which this version does not send", REMEDY));
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new("holds more than host and port", REMEDY));
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    let doc = "An HTTP proxy for everything outbound, dialled with CONNECT: http://[user:password@]host:port.";
+    let secret = match table.secret("proxy", doc)? {
+        Resolved::Found(secret) => secret,
+        Resolved::Missing(why) => {
+            table.mistake("proxy", format!("refers to a URL that is not there: {why}"), "set it or remove the key");
+            return None;
+        }
+    };
+    let fault = match Url::parse(secret.expose()) {
+        Err(_) => "is not a URL",
+        Ok(url) if url.scheme() != "http" || url.host().is_none() => "is not an http URL",
+        Ok(url) if url.path() != "/" || url.query().is_some() || url.fragment().is_some() => {
+            "holds more than login, host and port"
+        }
+        Ok(_) => return Some(secret),
+    };
+    table.mistake("proxy", fault, REMEDY);
+    None
 }
 
 /// A bare word is taken for a module by the filter's own grammar, so a misspelt level would silently log everything.

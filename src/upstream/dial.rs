@@ -57,7 +57,7 @@ impl Dialer {
         Ok(Self {
             policy: Policy { allow: settings.allow.clone(), allow_http: settings.allow_http },
             tls: Tls::load(settings.ca_file.as_deref())?,
-            proxy: settings.proxy.as_deref().map(Proxy::parse).transpose()?,
+            proxy: settings.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose()?,
             connect_timeout: settings.connect_timeout,
         })
     }
