@@ -1,6 +1,132 @@
 //! The broker: what happens between a caller and a provider. Starts and completes authorizations, keeps grants fresh, gives
 //! out live tokens, ends connections. Every step is a pure decision or one call outward.
 
+mod access;
+mod ask;
+mod begin;
+mod complete;
+mod confirm;
+mod connections;
+mod disconnect;
+mod discovery;
+mod entropy;
+mod error;
 mod integration;
+mod live;
+mod record;
+mod refresh;
+mod sessions;
+mod single_flight;
+mod sweep;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use begin::{Begin, Begun, Started};
+pub use complete::{Completed, Outcome};
+pub use confirm::Confirmation;
+pub use connections::View;
+pub use entropy::random_token;
+pub use error::BrokerError;
 pub use integration::Integration;
+pub use live::{Live, LiveKey};
+pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+
+use crate::clock::Clock;
+use crate::model::IntegrationName;
+use crate::oauth::{Client, Values};
+use crate::store::Store;
+use crate::upstream::Fetch;
+
+/// What the broker needs to know of how it is reached and run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Scheme, authority and base path, without a trailing slash: everything that is put before `/integrations`.
+    pub public_base: String,
+    /// Whether a finished authorization waits for its initiator to confirm it. Only the open mode does without.
+    pub confirm: bool,
+    /// Whether plain http may leave this machine.
+    pub allow_http: bool,
+    /// Deadline of one request to a token endpoint; leases last longer.
+    pub token_timeout: std::time::Duration,
+}
+
+/// Everything that happens between a caller and a provider. Cheap to share; lives as long as the process.
+pub struct Broker {
+    settings: Settings,
+    integrations: HashMap<IntegrationName, Arc<Integration>>,
+    store: Store,
+    fetch: Fetch,
+    clock: Clock,
+    live: live::LiveCache,
+    sessions: sessions::SessionCache,
+    discovered: discovery::Discovered,
+    refreshes: single_flight::SingleFlight,
+}
+
+impl Broker {
+    /// Puts the parts together and starts listening to what other replicas change.
+    pub fn new(
+        settings: Settings,
+        integrations: impl IntoIterator<Item = Integration>,
+        store: Store,
+        fetch: Fetch,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let integrations =
+            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration)));
+        let broker = Arc::new(Self {
+            settings,
+            integrations: integrations.collect(),
+            store,
+            fetch,
+            clock,
+            live: live::LiveCache::default(),
+            sessions: sessions::SessionCache::default(),
+            discovered: discovery::Discovered::default(),
+            refreshes: single_flight::SingleFlight::default(),
+        });
+        broker.follow_changes();
+        broker
+    }
+
+    /// The integration of that name.
+    pub fn integration(&self, name: &str) -> Option<&Arc<Integration>> {
+        self.integrations.get(name)
+    }
+
+    /// All integrations, in no particular order.
+    pub fn integrations(&self) -> impl Iterator<Item = &Arc<Integration>> {
+        self.integrations.values()
+    }
+
+    /// The store, for readiness.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The present moment, as the broker sees it.
+    pub fn now(&self) -> crate::model::Timestamp {
+        self.clock.now()
+    }
+
+    /// Our client at the integration's provider.
+    fn client(&self, integration: &Integration) -> Result<Client, BrokerError> {
+        if let Some(missing) = &integration.missing {
+            return Err(BrokerError::NotConfigured(missing.clone()));
+        }
+        let callback = || format!("{}/integrations/{}/oauth2callback", self.settings.public_base, integration.name);
+        let scopes = integration.scopes.as_ref().unwrap_or(&integration.provider.protocol.scopes);
+        Ok(Client {
+            id: integration.client_id.clone().unwrap_or_default(),
+            secret: integration.client_secret.clone(),
+            redirect_uri: integration.redirect_uri.clone().unwrap_or_else(callback),
+            scopes: scopes.clone(),
+        })
+    }
+}
+
+/// The values that every request of a connection may use.
+fn values<'a>(client: &'a Client, variables: &'a std::collections::BTreeMap<String, String>) -> Values<'a> {
+    Values { client: Some(client), variables: Some(variables), ..Values::default() }
+}

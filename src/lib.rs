@@ -23,3 +23,7 @@ pub mod server;
 
 // The operator's side.
 pub mod config;
+
+// The whole, and the operator at the terminal.
+pub mod app;
+pub mod cli;

@@ -1,5 +1,8 @@
 //! A provider: the sum of how it speaks OAuth and how its API is called. Written in a file, never in code.
 
+use url::Url;
+
+use crate::mapping::Template;
 use crate::model::ProviderId;
 use crate::oauth::Protocol;
 use crate::route::Api;
@@ -19,4 +22,55 @@ pub struct Provider {
     pub protocol: Protocol,
     /// How to call.
     pub api: Api,
+}
+
+impl Provider {
+    /// Whether the URL's host and port stand literally in this file, not chosen by any variable. Only such a host may be an
+    /// address of this machine without `[net] allow`.
+    pub fn writes(&self, url: &Url) -> bool {
+        let authority = |url: &Url| Some((url.host_str()?.to_owned(), url.port_or_known_default()));
+        let protocol = &self.protocol;
+        [
+            &protocol.issuer,
+            &protocol.authorization_endpoint,
+            &protocol.token_endpoint,
+            &protocol.refresh_endpoint,
+            &protocol.revocation_endpoint,
+            &protocol.introspection_endpoint,
+        ]
+        .into_iter()
+        .flatten()
+        .chain([&self.api.base_url])
+        .filter_map(literal_origin)
+        .any(|written| authority(&written) == authority(url))
+    }
+}
+
+/// The origin of a URL template whose host ends before the first name begins.
+pub fn literal_origin(template: &Template) -> Option<Url> {
+    let prefix = template.literal_prefix();
+    let complete = template.constant().is_some() || prefix.splitn(4, '/').count() == 4;
+    if complete { Url::parse(prefix).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_hosts() {
+        fn check(template: &str, expected: Option<&str>) {
+            let template = Template::parse(template).expect("a template");
+            assert_eq!(
+                literal_origin(&template).and_then(|url| url.host_str().map(str::to_owned)).as_deref(),
+                expected
+            );
+        }
+        check("https://a.example", Some("a.example"));
+        check("https://a.example/{path}", Some("a.example"));
+        check("https://{sub}.example/x", None);
+        check("https://a.exam{tld}/x", None);
+        check("{base}/x", None);
+        check("http://127.0.0.1:8{port}/x", None);
+    }
 }

@@ -1,10 +1,24 @@
 //! The HTTP side: listeners, who is asking, the endpoints, and the one place that turns a failure into an answer.
 
+mod admin;
+mod admit;
 mod body;
+mod call;
+mod caller;
+mod connect;
+mod connections;
+mod endpoint;
+mod form;
 pub mod forward;
 pub mod listen;
+mod origin;
+mod page;
+mod respond;
+mod service;
 mod settings;
 
 pub use body::Body;
 pub use forward::{ForwardError, forward};
+pub use respond::malformed;
+pub use service::Service;
 pub use settings::{Caller, KeyHash, Limits, Settings, Tls};

@@ -114,7 +114,7 @@ fn allowed<T>(
     table: &mut Table<'_>,
     name: &'static str,
     doc: &'static str,
-    is_needed: bool,
+    is_warned: bool,
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> Option<NameList<T>> {
     let parse_or_any = |text: &str| if text == "*" { Ok(None) } else { parse(text).map(Some) };
@@ -126,16 +126,16 @@ fn allowed<T>(
         if table.has(name) {
             return None;
         }
-        if is_needed {
-            table.mistake(name, "is missing", everything);
-            return None;
+        // A key that somebody just made should work; that it reaches everything is said aloud.
+        if is_warned {
+            table.warning(name, "is missing, so this key reaches all", everything);
         }
         return Some(NameList { is_any: true, named: Vec::new() });
     };
     let count = list.len();
     let named: Vec<(Place, T)> = list.into_iter().filter_map(|(place, name)| Some((place, name?))).collect();
     let is_any = named.len() < count;
-    if count == 0 && is_needed && all_are_good {
+    if count == 0 && is_warned && all_are_good {
         table.mistake(name, "lets nothing through", everything);
     }
     if is_any && count > 1 {

@@ -1,6 +1,8 @@
 //! What a caller may do: the scope of an API key or a session, with default deny.
 
-use super::{ConnectionKey, IntegrationName, Org, User};
+use std::borrow::Borrow;
+
+use super::{IntegrationName, Org, User};
 
 /// A list of allowed values, or `"*"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +13,12 @@ pub enum Allowed<T> {
     Only(Vec<T>),
 }
 
-impl<T: PartialEq> Allowed<T> {
+impl<T: Borrow<str>> Allowed<T> {
     /// Whether the list lets this value through.
-    pub fn permits(&self, value: &T) -> bool {
+    pub fn permits(&self, value: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(values) => values.contains(value),
+            Self::Only(values) => values.iter().any(|allowed| allowed.borrow() == value),
         }
     }
 
@@ -43,18 +45,36 @@ pub struct CallerScope {
 }
 
 impl CallerScope {
-    /// Whether the scope covers this connection, whatever is to be done with it.
-    pub fn covers(&self, key: &ConnectionKey) -> bool {
-        self.orgs.permits(&key.person.org)
-            && self.users.permits(&key.person.user)
-            && self.integrations.permits(&key.integration)
+    /// Whether the scope covers this person's connection at this integration, whatever is to be done with it.
+    pub fn covers(&self, integration: &str, org: &str, user: &str) -> bool {
+        self.orgs.permits(org) && self.users.permits(user) && self.integrations.permits(integration)
     }
 
     /// Whether a proxied call with this method is allowed; methods are case-sensitive (RFC 9110 section 9.1).
     pub fn permits_method(&self, method: &str) -> bool {
-        match &self.methods {
-            Allowed::Any => true,
-            Allowed::Only(methods) => methods.iter().any(|allowed| allowed == method),
+        self.methods.permits(method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cross_matrix() {
+        let scope = CallerScope {
+            orgs: Allowed::Only(vec![Org::parse("a").expect("org")]),
+            users: Allowed::Any,
+            integrations: Allowed::Only(vec![IntegrationName::parse("crm").expect("name")]),
+            methods: Allowed::Only(vec!["GET".into()]),
+        };
+        for (integration, org, expected) in
+            [("crm", "a", true), ("crm", "b", false), ("docs", "a", false), ("docs", "b", false)]
+        {
+            assert_eq!(scope.covers(integration, org, "anyone"), expected, "{integration} {org}");
         }
+        assert!(scope.permits_method("GET"));
+        assert!(!scope.permits_method("get"));
+        assert!(!Allowed::<String>::Only(vec![]).permits(""));
     }
 }

@@ -21,6 +21,8 @@ pub struct Grant {
     pub expires_at: Option<Timestamp>,
     /// When the refresh token ends if it stays idle; `None` when unknown or never.
     pub refresh_expires_at: Option<Timestamp>,
+    /// Whose account it is at the provider (`sub` of an ID token), where the provider says.
+    pub subject: Option<String>,
     /// Values that the provider file captures from callback and token answers, usable as `{name}` templates.
     pub captured: BTreeMap<String, String>,
 }
@@ -71,6 +73,7 @@ impl Grant {
                 None if kept_refresh_token => self.refresh_expires_at,
                 renewed => renewed,
             },
+            subject: answer.subject.or_else(|| self.subject.clone()),
             captured,
         }
     }
@@ -88,6 +91,7 @@ mod tests {
             obtained_at: Timestamp::from_unix_millis(obtained_at),
             expires_at: expires_at.map(Timestamp::from_unix_millis),
             refresh_expires_at: None,
+            subject: None,
             captured: BTreeMap::from([("team".into(), "blue".into())]),
         }
     }

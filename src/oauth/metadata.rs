@@ -145,7 +145,9 @@ impl Endpoints {
             (None, Some(_), None) => AuthMethod::ClientSecretPost,
         };
         Ok(Self {
-            issuer: metadata.map(|metadata| metadata.issuer.clone()),
+            issuer: metadata
+                .map(|metadata| metadata.issuer.clone())
+                .or_else(|| protocol.issuer.as_ref()?.render(Encoding::Url, |name| values.get(name))),
             iss_required: metadata.is_some_and(|metadata| metadata.authorization_response_iss_parameter_supported),
             authorization,
             refresh: refresh.unwrap_or_else(|| token.clone()),

@@ -239,6 +239,7 @@ mod tests {
             obtained_at: Timestamp::from_unix_millis(0),
             expires_at: None,
             refresh_expires_at: None,
+            subject: None,
             captured: BTreeMap::new(),
         }
     }

@@ -121,6 +121,8 @@ fn parse(
         expires_at: expires_at(protocol, &answer, access_token.expose(), now),
         refresh_expires_at: refresh_lifetime.map(|lifetime| now.plus(lifetime)),
         scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
+        subject: text(&[], "id_token", &answer)
+            .and_then(|token| claims(&token)?.get("sub")?.as_str().map(str::to_owned)),
         captured: captured(protocol, &answer),
         obtained_at: now,
         access_token,
@@ -258,15 +260,19 @@ fn moment(value: &Value) -> Option<Timestamp> {
     Some(Timestamp::from(time))
 }
 
-/// The `exp` of an access token that happens to be a JWT (RFC 9068). Unverified, since the provider sent it to us itself,
-/// and a wrong value costs a refresh at most.
+/// The `exp` of an access token that happens to be a JWT (RFC 9068); a wrong value costs a refresh at most.
 fn jwt_expiry(access_token: &str) -> Option<Timestamp> {
-    let mut segments = access_token.split('.');
+    moment(claims(access_token)?.get("exp")?)
+}
+
+/// The claims of a JWT. Its signature is not looked at: it came from the token endpoint itself, over the connection that we
+/// made (OpenID Connect Core 1.0 section 3.1.3.7), and decides nothing about who may do what.
+fn claims(token: &str) -> Option<Value> {
+    let mut segments = token.split('.');
     let (_, payload, _, None) = (segments.next()?, segments.next()?, segments.next()?, segments.next()) else {
         return None;
     };
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    moment(claims.get("exp")?)
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
 fn captured(protocol: &Protocol, answer: &Value) -> BTreeMap<String, String> {

@@ -32,10 +32,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = UpstreamError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(content) => {

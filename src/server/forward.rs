@@ -89,7 +89,12 @@ struct Again {
 }
 
 impl Again {
-    fn request(self, ready: &Ready, target: &Target<'_>, body: RequestBody) -> Result<Request<RequestBody>, TargetError> {
+    fn request(
+        self,
+        ready: &Ready,
+        target: &Target<'_>,
+        body: RequestBody,
+    ) -> Result<Request<RequestBody>, TargetError> {
         let mut headers = self.headers;
         headers::replace_token(&mut headers, ready);
         Ok(outgoing(self.method, Uri::from(ready.path_and_query(target)?), headers, body))

@@ -66,7 +66,9 @@ impl Policy {
                 name.eq_ignore_ascii_case(host)
                     && (host.parse() == Ok(address) || host.eq_ignore_ascii_case("metadata.google.internal"))
             }
-            AllowedDestination::Range(range) => range.prefix_len() == range.max_prefix_len() && range.contains(&address),
+            AllowedDestination::Range(range) => {
+                range.prefix_len() == range.max_prefix_len() && range.contains(&address)
+            }
         })
     }
 }
@@ -158,19 +160,27 @@ mod tests {
         fn check(text: &str, expected: Kind) {
             assert_eq!(kind(address(text)), expected, "{text}");
         }
-        for public in ["1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "2606:4700::1111", "192.0.1.1"] {
+        for public in
+            ["1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "2606:4700::1111", "192.0.1.1"]
+        {
             check(public, Kind::Public);
         }
-        for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192"] {
+        for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192"]
+        {
             check(metadata, Kind::Metadata);
         }
-        for metadata in ["fd00:ec2::254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254", "168.63.129.16"] {
+        for metadata in
+            ["fd00:ec2::254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254", "168.63.129.16"]
+        {
             check(metadata, Kind::Metadata);
         }
-        for loopback in ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"] {
+        for loopback in ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"]
+        {
             check(loopback, Kind::Special(LOOPBACK));
         }
-        for private in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd12::1", "::ffff:10.1.1.1"] {
+        for private in
+            ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd12::1", "::ffff:10.1.1.1"]
+        {
             check(private, Kind::Special(PRIVATE));
         }
         for local in ["169.254.0.1", "fe80::1", "febf::1", "2001:470::5efe:a9fe:1"] {

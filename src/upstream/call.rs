@@ -121,8 +121,7 @@ impl Upstream {
         let host = self.host(destination);
         let stream = self.0.dialer.dial(peer(destination), Offer::Http1).await?;
         let broken = |cause| UpstreamError::broken(host.name(), cause);
-        let (mut sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let (mut sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driver = AbortOnDrop::new(tokio::spawn(connection.with_upgrades()).abort_handle());
         for_http1(&mut request, destination);
         let patience = Patience::new(&request, &self.0.timeouts);
@@ -201,7 +200,9 @@ impl Upstream {
         self.start_sweeping();
         let stream = self.0.dialer.dial(peer(host.destination()), Offer::Any).await?;
         if stream.alpn() == Some(b"h2") {
-            host.add_shared(handshake_http2(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?);
+            host.add_shared(
+                handshake_http2(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?,
+            );
             return Ok(None);
         }
         host.note_http1();

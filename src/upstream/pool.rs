@@ -187,8 +187,7 @@ impl Host {
         let mut shared = lock(&self.shared);
         shared.connections.retain(|connection| {
             let in_use = connection.load.streams.load(Ordering::Acquire) > 0;
-            !connection.sender.is_closed()
-                && (in_use || lock(&connection.load.last_used).elapsed() < self.idle_timeout)
+            !connection.sender.is_closed() && (in_use || lock(&connection.load.last_used).elapsed() < self.idle_timeout)
         });
         no_lane && shared.connections.is_empty()
     }

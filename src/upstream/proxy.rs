@@ -69,9 +69,8 @@ mod tests {
     fn reading() {
         fn check(text: &str, expected: Option<(&str, u16, Option<&str>)>) {
             let proxy = Proxy::parse(text).ok();
-            let found = proxy
-                .as_ref()
-                .map(|proxy| (proxy.host(), proxy.port(), proxy.authorization().map(Secret::expose)));
+            let found =
+                proxy.as_ref().map(|proxy| (proxy.host(), proxy.port(), proxy.authorization().map(Secret::expose)));
             assert_eq!(found, expected, "{text}");
         }
         check("http://proxy.internal:3128", Some(("proxy.internal", 3128, None)));

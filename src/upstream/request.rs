@@ -140,10 +140,7 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let (incoming, progress) = match &mut self.0 {
             Kind::Empty => return Poll::Ready(None),
             Kind::Again { frames, .. } => return Poll::Ready(frames.next().map(Ok)),

@@ -111,10 +111,7 @@ impl Body for UpstreamBody {
     type Data = Bytes;
     type Error = UpstreamError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         let body = self.get_mut();
         let frame = ready!(body.poll_incoming(cx));
         body.silent_since = None;

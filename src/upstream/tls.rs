@@ -24,8 +24,7 @@ impl Tls {
     pub(super) fn load(ca_file: Option<&Path>) -> Result<Self, SetupError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {
-            let fail =
-                |reason: String| SetupError::CaFile { path: path.display().to_string(), reason };
+            let fail = |reason: String| SetupError::CaFile { path: path.display().to_string(), reason };
             let mut found = false;
             for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fail(error.to_string()))? {
                 let certificate = certificate.map_err(|error| fail(error.to_string()))?;

@@ -11,6 +11,7 @@ mod store; // the store, the same suite over each of its homes
 mod call; // the call path from socket to socket: bodies, upgrades, smuggling, TLS, addresses
 
 // Keyferry from outside.
+mod answers; // every refusal: status, code, header, and nothing lost
 mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication

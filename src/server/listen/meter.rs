@@ -163,11 +163,8 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
-        head: Duration::from_secs(30),
-        idle: Duration::from_secs(75),
-        linger: Duration::from_secs(1),
-    };
+    const PATIENCE: Patience =
+        Patience { head: Duration::from_secs(30), idle: Duration::from_secs(75), linger: Duration::from_secs(1) };
 
     #[test]
     fn what_is_overdue() {

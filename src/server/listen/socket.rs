@@ -85,15 +85,16 @@ fn bare_answer(bytes: &[u8]) -> Option<StatusCode> {
     let rest = bytes.strip_prefix(b"HTTP/1.1 4")?;
     let status = StatusCode::from_bytes(&[b'4', *rest.first()?, *rest.get(1)?]).ok()?;
     let fields = std::str::from_utf8(bytes).ok()?.split_once("\r\n")?.1.strip_suffix("\r\n\r\n")?;
-    let is_bare = fields.split("\r\n").all(|field| {
-        matches!(field, "connection: close" | "content-length: 0") || field.starts_with("date: ")
-    });
+    let is_bare = fields
+        .split("\r\n")
+        .all(|field| matches!(field, "connection: close" | "content-length: 0") || field.starts_with("date: "));
     (is_bare && fields.contains("connection: close")).then_some(status)
 }
 
 /// The answer as bytes of HTTP/1.1, closing the connection.
 fn written_out(status: StatusCode, answer: &Response<Bytes>) -> Bytes {
-    let mut bytes = format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
+    let mut bytes =
+        format!("HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or("")).into_bytes();
     for (name, value) in answer.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");

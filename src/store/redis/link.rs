@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ::redis::{Cmd, RedisResult, Value};
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::super::error::StoreError;
@@ -65,7 +66,8 @@ impl Link {
         command: &Cmd,
         repeat: Repeat,
     ) -> Result<Value, StoreError> {
-        self.attempt(within, repeat, async |mut connection| connection.query(command).await).await
+        // Boxed, as the Redis client's futures are large and nest deep: whoever awaits the store awaits a pointer.
+        self.attempt(within, repeat, async |mut connection: Connection| connection.query(command).await).boxed().await
     }
 
     /// Reads from one node of a cluster.

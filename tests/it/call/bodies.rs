@@ -115,7 +115,9 @@ fn grpc_like() -> (HeaderMap, Vec<Result<Frame<Bytes>, Infallible>>) {
 }
 
 /// Answers with what trailers the request had, and trailers of its own.
-async fn trailing(request: Request<Incoming>) -> Response<StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>> {
+async fn trailing(
+    request: Request<Incoming>,
+) -> Response<StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>> {
     let collected = request.into_body().collect().await.expect("a whole body");
     let sent = collected.trailers().cloned().unwrap_or_default();
     let names: Vec<_> = sent.keys().map(|name| name.as_str()).collect();
@@ -183,7 +185,8 @@ async fn bodies_of_unusual_methods_arrive() {
     let sidecar = sidecar(&format!("http://{provider}")).await;
     for method in ["GET", "DELETE", "PROPFIND", "QUERY"] {
         let head = format!("{method} /proxy/x/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n");
-        let chunked = raw(sidecar.address, format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")).await;
+        let chunked =
+            raw(sidecar.address, format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")).await;
         assert!(chunked.ends_with(&format!("{method} abc")), "{chunked}");
         let sized = raw(sidecar.address, format!("{head}Content-Length: 3\r\n\r\nabc")).await;
         assert!(sized.ends_with(&format!("{method} abc")), "{sized}");
@@ -208,7 +211,8 @@ async fn a_hundred_comes_only_when_the_call_goes_through() {
         (provider, heads)
     };
     let sidecar = sidecar(&format!("http://{provider}")).await;
-    let head = "POST /proxy/x/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    let head =
+        "POST /proxy/x/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     let mut stream = TcpStream::connect(sidecar.address).await.expect("a connection");
     stream.write_all(head.as_bytes()).await.expect("written");
     assert_eq!(soon(read_head(&mut stream)).await, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -230,15 +234,15 @@ async fn what_follows_a_body_that_nobody_read_is_no_request() {
         let answered = answered.clone();
         async move {
             let _ = answered.send(read_head(&mut stream).await);
-            let _ = stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig").await;
+            let _ =
+                stream.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig").await;
         }
     })
     .await;
     let sidecar = sidecar(&format!("http://{provider}")).await;
     // The body is announced, part of it is sent, and it looks like a request.
     let smuggled = "GET /proxy/x/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    let request =
-        format!("POST /proxy/x/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{smuggled}{smuggled}");
+    let request = format!("POST /proxy/x/a HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n{smuggled}{smuggled}");
     let answer = raw(sidecar.address, request).await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.ends_with("big"), "{answer}");
     assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");

@@ -21,7 +21,9 @@ async fn version_echo(request: Request<Incoming>) -> Response<http_body_util::Fu
 
 #[tokio::test]
 async fn providers_over_tls() {
-    for (protocols, version) in [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)] {
+    for (protocols, version) in
+        [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)]
+    {
         let authority = Authority::new();
         let provider = provider(Some(authority.server(protocols)), version_echo).await;
         let named = format!("localhost:{}", provider.port());
@@ -107,7 +109,17 @@ fn chosen(scheme: &str, host: &str) -> Ready {
 
 #[tokio::test]
 async fn hosts_that_a_value_chose_reach_no_inner_address() {
-    for host in ["127.0.0.1", "localhost", "10.0.0.1", "169.254.169.254", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0"] {
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "10.0.0.1",
+        "169.254.169.254",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+    ] {
         let outcome = dial(&chosen("https", host), &Settings::default()).await;
         assert!(matches!(outcome, Err(UpstreamError::Blocked { .. })), "{host}: {outcome:?}");
     }
@@ -208,7 +220,9 @@ async fn everything_goes_through_the_proxy() {
     assert!(with_causes(&refused).contains("the proxy answered 403"), "{refused:?}");
     // A proxy is no way around the address check, and no place for a token in plain.
     connects.recv().await.expect("a CONNECT");
-    for outcome in [dial(&ready("http://provider.test"), &settings).await, dial(&chosen("https", "10.0.0.1"), &settings).await] {
+    for outcome in
+        [dial(&ready("http://provider.test"), &settings).await, dial(&chosen("https", "10.0.0.1"), &settings).await]
+    {
         assert!(matches!(outcome, Err(UpstreamError::Blocked { .. })), "{outcome:?}");
     }
     assert!(connects.try_recv().is_err(), "nothing may have been asked of the proxy");

@@ -86,7 +86,8 @@ async fn a_lost_answer_is_not_asked_for_again() {
         }
     })
     .await;
-    let error = fetch(&format!("http://{provider}/token?secret=canary"), true, Settings::default()).await.expect_err("lost");
+    let error =
+        fetch(&format!("http://{provider}/token?secret=canary"), true, Settings::default()).await.expect_err("lost");
     assert!(error.may_have_been_sent(), "{error:?}");
     assert_eq!(requests.load(Ordering::SeqCst), 1);
     assert!(!format!("{error:?} {}", with_causes(&error)).contains("canary"), "{error:?}");
@@ -145,7 +146,8 @@ async fn large_and_slow_answers_have_an_end() {
 #[tokio::test]
 async fn through_the_proxy() {
     let authority = Authority::new();
-    let provider = provider(Some(authority.server(&["http/1.1"])), |_| async { http::Response::new(full("through")) }).await;
+    let provider =
+        provider(Some(authority.server(&["http/1.1"])), |_| async { http::Response::new(full("through")) }).await;
     let (sent, mut connects) = tokio::sync::mpsc::unbounded_channel();
     let proxy = raw_provider(move |mut stream| {
         let sent = sent.clone();
@@ -165,7 +167,10 @@ async fn through_the_proxy() {
     let answer = fetch("https://provider.test/token", false, settings.clone()).await.expect("an answer");
     assert_eq!(answer.body, b"through");
     let connect = connects.recv().await.expect("a CONNECT").to_ascii_lowercase();
-    assert!(connect.starts_with("connect provider.test:443 ") && connect.contains("proxy-authorization: basic "), "{connect}");
+    assert!(
+        connect.starts_with("connect provider.test:443 ") && connect.contains("proxy-authorization: basic "),
+        "{connect}"
+    );
     let error = fetch("http://provider.test/token", false, settings).await.expect_err("in plain");
     assert!(matches!(error, UpstreamError::Blocked { .. }), "{error:?}");
 }

@@ -36,8 +36,9 @@ async fn a_connection_field_removes_nothing_of_ours() {
     let (provider, mut heads) = recording_provider().await;
     let sidecar = sidecar(&format!("http://{provider}")).await;
     for nominated in ["authorization", "Authorization, via", "host", "close, authorization,", ",, x-secret"] {
-        let request =
-            format!("GET /proxy/x/ HTTP/1.1\r\nHost: a\r\nX-Secret: 1\r\nConnection: close\r\nConnection: {nominated}\r\n\r\n");
+        let request = format!(
+            "GET /proxy/x/ HTTP/1.1\r\nHost: a\r\nX-Secret: 1\r\nConnection: close\r\nConnection: {nominated}\r\n\r\n"
+        );
         assert_eq!(status(&raw(sidecar.address, request).await), 200, "{nominated}");
         let head = heads.recv().await.expect("a head");
         assert!(head.contains("authorization: Bearer t0ken\r\n"), "{nominated}: {head}");
@@ -52,7 +53,9 @@ async fn a_connection_field_removes_nothing_of_ours() {
 async fn paths_that_could_mean_another_place_are_refused() {
     let (provider, mut heads) = recording_provider().await;
     let sidecar = sidecar(&format!("http://{provider}/base")).await;
-    for path in ["/..%2fadmin", "/../admin", "/a/%2e%2e/b", "//evil.example", "/a\\b", "/%5c..", "/a%00", "/%252e%252e/"] {
+    for path in
+        ["/..%2fadmin", "/../admin", "/a/%2e%2e/b", "//evil.example", "/a\\b", "/%5c..", "/a%00", "/%252e%252e/"]
+    {
         let answer = get(sidecar.address, &format!("/proxy/x{path}"), "").await;
         assert_eq!(status(&answer), 400, "{path}: {answer}");
     }
@@ -87,7 +90,8 @@ async fn connect_and_trace_are_not_forwarded() {
     let sidecar = sidecar(&format!("http://{provider}")).await;
     let trace = raw(sidecar.address, "TRACE /proxy/x/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&trace), 405);
-    let connect = raw(sidecar.address, "CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let connect =
+        raw(sidecar.address, "CONNECT evil.example:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&connect) / 100, 4, "{connect}");
     assert!(heads.try_recv().is_err(), "nothing may have been sent");
 }
@@ -131,7 +135,9 @@ async fn answers_are_cleaned() {
     for added in ["x-content-type-options: nosniff", "content-security-policy: sandbox; default-src 'none'"] {
         assert!(answer.contains(added), "{added}: {answer}");
     }
-    for removed in ["set-cookie", "strict-transport", "alt-svc", "clear-site", "access-control", "keyferry", "x-hop", "keep-alive"] {
+    for removed in
+        ["set-cookie", "strict-transport", "alt-svc", "clear-site", "access-control", "keyferry", "x-hop", "keep-alive"]
+    {
         assert!(!answer.contains(removed), "{removed}: {answer}");
     }
 }
@@ -180,7 +186,9 @@ async fn http2_callers_and_http1_providers() {
     assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
     assert_eq!(text(answer.into_body()).await, "ok");
     let head = heads.recv().await.expect("a head");
-    for line in ["GET /a?b HTTP/1.1\r\n", "authorization: Bearer t0ken\r\n", "te: trailers\r\n", "via: 2 keyferry-test\r\n"] {
+    for line in
+        ["GET /a?b HTTP/1.1\r\n", "authorization: Bearer t0ken\r\n", "te: trailers\r\n", "via: 2 keyferry-test\r\n"]
+    {
         assert!(head.contains(line), "{line}: {head}");
     }
 }

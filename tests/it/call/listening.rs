@@ -13,11 +13,8 @@ const HEAD: &str = "GET /proxy/x/a HTTP/1.1\r\nHost: a\r\n";
 
 async fn brisk(base_url: &str) -> Sidecar {
     let mut setup = Setup::new(base_url);
-    setup.limits = Limits {
-        header_timeout: Duration::from_millis(300),
-        idle: Duration::from_millis(600),
-        ..Limits::default()
-    };
+    setup.limits =
+        Limits { header_timeout: Duration::from_millis(300), idle: Duration::from_millis(600), ..Limits::default() };
     setup.run().await
 }
 

@@ -163,7 +163,6 @@ fn callers() {
         with(&format!("key_hash = 'sha256:canary'\n{scope}")),
         with(&format!("key_hash = 'sha256:{}é'\n{scope}", "0a".repeat(31))),
         with(scope),
-        with(&format!("key_hash = '{hash}'")),
         with(&format!("key_hash = '{hash}'\norgs = []\nusers = []\nintegrations = []")),
         with(&format!("key_hash = '{hash}'\norgs = ['*', 'a']\nusers = ['']\nintegrations = ['githb', 'Git Hub']")),
         with(&format!("key_hash = '{hash}'\n{scope}\nmethods = ['get', 'GET /']")),

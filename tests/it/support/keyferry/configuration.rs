@@ -107,7 +107,9 @@ impl Configuration {
         self.api_key = Some(key.clone());
         self.secrets.push(key.clone());
         self = self.server("allowed_origins = [\"http://app.test\"]");
-        self.toml(&format!("[callers.backend]\nkey_hash = \"{hash}\"\norgs = [\"*\"]\nusers = [\"*\"]\nintegrations = [\"*\"]\n"))
+        self.toml(&format!(
+            "[callers.backend]\nkey_hash = \"{hash}\"\norgs = [\"*\"]\nusers = [\"*\"]\nintegrations = [\"*\"]\n"
+        ))
     }
 
     pub(super) fn public_url_or(&self, own: &str) -> String {

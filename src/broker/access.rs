@@ -1,0 +1,152 @@
+//! From a connection to a token that works now: from memory when nothing changed, else from the store, refreshed when it is
+//! past its end. Never asks the provider for anything itself; that is `refresh`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::live::Ticket;
+use super::record::Stored;
+use super::refresh::is_refreshable;
+use super::single_flight::{Entry as FlightEntry, SingleFlight, Waiter};
+use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, values};
+use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
+use crate::oauth::Values;
+use crate::route::Ready;
+
+impl Broker {
+    /// The live token from memory; `None` when the store has to be asked. Allocates nothing and waits for nothing.
+    pub fn live(self: &Arc<Self>, key: &LiveKey<'_>) -> Option<Arc<Live>> {
+        if !self.store.is_synced() {
+            return None;
+        }
+        let live = self.live.current(key)?;
+        match live.freshness(self.clock.now()) {
+            Freshness::Fresh => Some(live),
+            Freshness::Due => {
+                self.refresh_ahead(&live);
+                Some(live)
+            }
+            Freshness::Expired => None,
+        }
+    }
+
+    /// The live token of a connection, refreshed first when it is past its end.
+    pub async fn access(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
+        let live = self.load(key).await?;
+        match live.freshness(self.clock.now()) {
+            Freshness::Fresh => Ok(live),
+            Freshness::Due => {
+                self.refresh_ahead(&live);
+                Ok(live)
+            }
+            Freshness::Expired => self.refresh(&live).await,
+        }
+    }
+
+    /// Another token in place of one that the provider answered 401 to; `None` when the grant has nothing to get one with.
+    /// Of any number of callers with the same failed token one causes a request.
+    pub async fn renew(self: &Arc<Self>, failed: &Live) -> Result<Option<Arc<Live>>, BrokerError> {
+        let current = self.load(&failed.connection.key).await?;
+        if current.grant.access_token != failed.grant.access_token {
+            return Ok(Some(current));
+        }
+        if !is_refreshable(self.integration_of(&current.connection.key)?, &current.grant) {
+            return Ok(None);
+        }
+        self.refresh(&current).await.map(Some)
+    }
+
+    /// Starts the refresh of a token that is due, once, and does not wait for it.
+    pub(super) fn refresh_ahead(self: &Arc<Self>, live: &Arc<Live>) {
+        if live.refresh_started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let refreshable =
+            self.integration_of(&live.connection.key).is_ok_and(|integration| is_refreshable(integration, &live.grant));
+        if refreshable && self.enter(live).is_err() {
+            // Paused after a failure: whoever comes after the pause may try again.
+            live.refresh_started.store(false, Ordering::Relaxed);
+        }
+    }
+
+    async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
+        let waiter = self.enter(live)?;
+        match tokio::time::timeout(self.patience(), waiter.outcome()).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                // The refresh goes on without us. Whether the store or the provider keeps it decides what to say.
+                self.store.ping().await?;
+                Err(BrokerError::token_endpoint("the refresh is still under way"))
+            }
+        }
+    }
+
+    /// Joins the refresh of this connection or starts one as a task of its own.
+    fn enter(self: &Arc<Self>, live: &Arc<Live>) -> Result<Waiter, BrokerError> {
+        match SingleFlight::enter(self, &live.connection.key, self.clock.now()) {
+            FlightEntry::Joined(waiter) => Ok(waiter),
+            FlightEntry::Started(flight, waiter) => {
+                let (broker, live) = (Arc::clone(self), Arc::clone(live));
+                tokio::spawn(async move {
+                    let outcome = broker.refresh_once(flight.key(), live.version).await;
+                    // While the old token lasts, a later call may try again.
+                    live.refresh_started.store(outcome.is_ok(), Ordering::Relaxed);
+                    flight.finish(outcome);
+                });
+                Ok(waiter)
+            }
+            FlightEntry::Paused(left) => Err(BrokerError::TokenEndpoint {
+                cause: "the last refresh failed, and its pause is not over".into(),
+                retry_after: Some(left),
+            }),
+        }
+    }
+
+    /// How long a caller waits for a refresh: two token requests, since another replica's may come first.
+    fn patience(&self) -> Duration {
+        self.settings.token_timeout * 2 + Duration::from_secs(2)
+    }
+
+    /// The connection as the store has it now.
+    pub(super) async fn load(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
+        let ticket = self.live.ticket();
+        let entry = self.store.get(&connections::key(key)).await?.ok_or(BrokerError::NotConnected)?;
+        let mut stored = Stored::decode(&entry.value)?;
+        let mut version = entry.version;
+        if let Some((newer, written)) = self.write_back(&stored, version).await? {
+            (stored, version) = (newer, written);
+        }
+        self.keep(ticket, stored, version)
+    }
+
+    /// Prepares a stored connection for calls and keeps it in memory.
+    pub(super) fn keep(&self, ticket: Ticket, stored: Stored, version: u64) -> Result<Arc<Live>, BrokerError> {
+        match stored.connection.status {
+            ConnectionStatus::Active => {}
+            ConnectionStatus::ReconnectRequired => return Err(BrokerError::ReconnectRequired),
+            ConnectionStatus::Disconnected => return Err(BrokerError::NotConnected),
+        }
+        let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
+        let integration = self.integration_of(&stored.connection.key)?;
+        let ready = self.ready(integration, &stored, &grant)?;
+        Ok(self.live.put(ticket, stored, grant, version, ready))
+    }
+
+    fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {
+        let client = self.client(integration)?;
+        let values = Values {
+            access_token: Some(&grant.access_token),
+            captured: Some(&grant.captured),
+            ..values(&client, &stored.variables)
+        };
+        Ready::prepare(&integration.provider.api, |name| values.get(name), true)
+            .map(Arc::new)
+            .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))
+    }
+
+    pub(super) fn integration_of(&self, key: &ConnectionKey) -> Result<&Arc<Integration>, BrokerError> {
+        let gone = || BrokerError::Internal(format!("the integration {} is not configured any more", key.integration));
+        self.integrations.get(&key.integration).ok_or_else(gone)
+    }
+}

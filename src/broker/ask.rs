@@ -1,0 +1,40 @@
+//! One small request to a provider: token, revocation, metadata. Decides whether the host is one that the provider file
+//! wrote itself; everything else about sending is `upstream`'s.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use super::{Broker, BrokerError, Integration};
+use crate::model::Secret;
+use crate::oauth::HttpRequest;
+use crate::upstream::{FetchRequest, FetchResponse};
+
+impl Broker {
+    /// Sends it once, whatever comes of it.
+    pub(super) async fn ask(
+        &self,
+        integration: &Integration,
+        request: HttpRequest,
+    ) -> Result<FetchResponse, BrokerError> {
+        let invalid = |what: &str| BrokerError::Internal(format!("the provider file makes an invalid {what}"));
+        let url = Url::parse(&request.url).map_err(|_| invalid("URL"))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &request.headers {
+            let name = HeaderName::try_from(name.as_str()).map_err(|_| invalid("header name"))?;
+            let mut value = HeaderValue::try_from(value.expose()).map_err(|_| invalid("header value"))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| invalid("method"))?;
+        let trusted_as_written = integration.provider.writes(&url);
+        let body = request.body.expose().to_owned().into();
+        Ok(self.fetch.send(FetchRequest { method, url, headers, body, trusted_as_written }).await?)
+    }
+
+    /// A GET that asks for JSON.
+    pub(super) async fn ask_json(&self, integration: &Integration, url: &str) -> Result<FetchResponse, BrokerError> {
+        let headers = vec![("accept".to_owned(), Secret::new("application/json"))];
+        let request = HttpRequest { method: "GET", url: url.to_owned(), headers, body: Secret::new("") };
+        self.ask(integration, request).await
+    }
+}

@@ -1,0 +1,198 @@
+//! The callback: the state is taken once, the code is sent once, and the grant becomes a connection or waits for its
+//! initiator's word.
+
+use super::begin::{LIFETIME, key_of};
+use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
+use super::{Broker, BrokerError, Integration, connections, entropy, values};
+use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
+use crate::oauth::{self, Callback, DenialReason, Redirect, RevocationScope, Values};
+use crate::store::{Expected, Kind, Written};
+
+/// How a callback with a known state ended.
+#[derive(Debug)]
+pub struct Completed {
+    /// Where the browser goes; the integration's own page otherwise.
+    pub return_to: Option<String>,
+    /// What happened.
+    pub outcome: Result<Outcome, BrokerError>,
+    /// The cookie that has done its work.
+    pub spent_cookie: Option<String>,
+}
+
+/// What an authorization brought.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A connection that works.
+    Active(Connection),
+    /// A grant that its initiator confirms with this one-time code.
+    Unconfirmed(Secret),
+}
+
+/// An unconfirmed grant is kept longer than it is valid, so that it can be revoked and not merely forgotten.
+pub(super) const UNCONFIRMED_KEPT: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+impl Broker {
+    /// Completes an authorization from the redirect's query. `cookie` reads a cookie of the browser by name.
+    ///
+    /// Errors mean that there is nowhere safe to send the browser: the state is unknown, used, expired or another browser's.
+    pub async fn complete(
+        self: &std::sync::Arc<Self>,
+        integration: &Integration,
+        query: &str,
+        cookie: impl Fn(&str) -> Option<String>,
+    ) -> Result<Completed, BrokerError> {
+        let redirect = Redirect::parse(query)?;
+        let key = key_of(Kind::Pending, &redirect.state);
+        const UNKNOWN: BrokerError = BrokerError::StateMismatch("the state is unknown, used or expired");
+
+        // Looked at before it is taken: another browser, or another integration's callback, must not be able to spend it.
+        let entry = self.store.get(&key).await?.ok_or(UNKNOWN)?;
+        let pending: PendingRecord = record::decode(&entry.value)?;
+        if pending.flow.integration != integration.name.as_str() {
+            return Err(BrokerError::StateMismatch("the state was drawn for another integration"));
+        }
+        let mut spent_cookie = None;
+        if let Some(expected) = &pending.cookie_hash {
+            let name = self.cookie_name(&redirect.state);
+            let brought = cookie(&name).map(|value| Secret::new(entropy::fingerprint(&value)));
+            if brought != Some(Secret::new(expected.as_str())) {
+                return Err(BrokerError::StateMismatch("the flow was begun in another browser"));
+            }
+            spent_cookie = Some(name);
+        }
+        self.store.take(&key).await?.ok_or(UNKNOWN)?;
+        if self.clock.now().unix_millis() >= pending.expires_at {
+            return Err(UNKNOWN);
+        }
+        let return_to = pending.flow.return_to.clone();
+        let outcome = self.exchange(integration, redirect, pending).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(integration = %integration.name, %error, "an authorization was not completed");
+        }
+        Ok(Completed { return_to, outcome, spent_cookie })
+    }
+
+    async fn exchange(
+        self: &std::sync::Arc<Self>,
+        integration: &Integration,
+        redirect: Redirect,
+        pending: PendingRecord,
+    ) -> Result<Outcome, BrokerError> {
+        let protocol = &integration.provider.protocol;
+        let client = self.client(integration)?;
+        let flow = pending.flow;
+        let endpoints = self.endpoints(integration, &client, &flow.variables, None).await?;
+        let (code, captured) = match redirect.accept(protocol, &endpoints)? {
+            Callback::Code { code, captured } => (code, captured),
+            Callback::Denied(reason) => return Err(denied(reason)),
+        };
+        // A captured value may choose the token endpoint's host, from the file's closed map only.
+        let endpoints = if captured.is_empty() {
+            endpoints
+        } else {
+            let mut variables = flow.variables.clone();
+            variables.extend(captured.clone());
+            self.endpoints(integration, &client, &variables, None).await?
+        };
+        let verifier = pending.verifier.map(Secret::new);
+        let random = entropy::random_token()?;
+        let values = Values {
+            code: Some(&code),
+            captured: Some(&captured),
+            random: Some(random.expose()),
+            ..values(&client, &flow.variables)
+        };
+        let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values);
+        let answer = self.ask(integration, request).await?;
+        let mut grant =
+            oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, self.clock.now())?;
+        for (name, value) in captured {
+            grant.captured.entry(name).or_insert(value);
+        }
+        if self.settings.confirm {
+            return self.hold(flow, &grant).await.map(Outcome::Unconfirmed);
+        }
+        self.activate(&flow, grant).await.map(Outcome::Active)
+    }
+
+    /// Keeps the grant aside until its initiator confirms; gives the code for that.
+    async fn hold(&self, flow: FlowRecord, grant: &Grant) -> Result<Secret, BrokerError> {
+        let code = entropy::random_token()?;
+        let record = UnconfirmedRecord {
+            v: 1,
+            flow,
+            grant: GrantRecord::from(grant),
+            expires_at: self.clock.now().plus(LIFETIME).unix_millis(),
+        };
+        self.create(&key_of(Kind::Unconfirmed, code.expose()), &record, UNCONFIRMED_KEPT).await?;
+        Ok(code)
+    }
+
+    /// Makes the grant the connection's, in place of what it had.
+    pub(super) async fn activate(
+        self: &std::sync::Arc<Self>,
+        flow: &FlowRecord,
+        grant: Grant,
+    ) -> Result<Connection, BrokerError> {
+        let key = flow.key()?;
+        let integration = std::sync::Arc::clone(self.integration_of(&key)?);
+        loop {
+            let now = self.clock.now();
+            let previous = self.stored(&key).await?;
+            let connection = Connection {
+                id: match &previous {
+                    Some((stored, _)) => stored.connection.id.clone(),
+                    None => ConnectionId::from_entropy(entropy::random_bytes()?),
+                },
+                key: key.clone(),
+                provider: integration.provider.id.clone(),
+                status: ConnectionStatus::Active,
+                created_at: previous.as_ref().map_or(now, |(stored, _)| stored.connection.created_at),
+                updated_at: now,
+            };
+            let stored = Stored {
+                connection: connection.clone(),
+                grant: Some(grant.clone()),
+                variables: flow.variables.clone(),
+            };
+            let expected = previous.as_ref().map_or(Expected::Absent, |(_, version)| Expected::Version(*version));
+            match self.store.put(&connections::key(&key), expected, &stored.encode()?, None).await? {
+                Written::Stored(version) => {
+                    self.tell(&key, version).await;
+                    self.refreshes.resume(&key);
+                    tracing::info!(integration = %key.integration, connection.id = %connection.id, "connected");
+                    self.revoke_replaced(&integration, previous.map(|(stored, _)| stored), &key, &grant).await;
+                    return Ok(connection);
+                }
+                // A refresh or another callback wrote in between: look again.
+                Written::Conflict => {}
+            }
+        }
+    }
+
+    /// Revokes the grant that was replaced where that cannot reach the new one: it is another account's, or the provider file
+    /// says that a revocation ends one grant alone; and no token of it lives on in the new one.
+    async fn revoke_replaced(
+        self: &std::sync::Arc<Self>,
+        integration: &std::sync::Arc<Integration>,
+        previous: Option<Stored>,
+        key: &ConnectionKey,
+        grant: &Grant,
+    ) {
+        let Some((replaced, variables)) = previous.and_then(|stored| Some((stored.grant?, stored.variables))) else {
+            return;
+        };
+        let shared = replaced.access_token == grant.access_token
+            || (replaced.refresh_token.is_some() && replaced.refresh_token == grant.refresh_token);
+        let other_account = replaced.subject.is_some() && grant.subject.is_some() && replaced.subject != grant.subject;
+        let reach = integration.provider.protocol.revocation.scope;
+        if (other_account || reach == RevocationScope::Grant) && !shared {
+            tracing::info!(integration = %key.integration, "the replaced grant is revoked");
+            self.revoke_later(integration, &variables, &replaced).await;
+        }
+    }
+}
+
+fn denied(reason: DenialReason) -> BrokerError {
+    BrokerError::Denied(reason)
+}

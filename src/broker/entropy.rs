@@ -1,0 +1,24 @@
+//! Random texts: states, codes, tickets, sessions. The one place of the broker that draws entropy.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::BrokerError;
+use crate::model::Secret;
+
+/// 256 random bits, base64url: 43 characters that stand in a URL as they are.
+pub fn random_token() -> Result<Secret, BrokerError> {
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random_bytes::<32>()?)))
+}
+
+pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], BrokerError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| BrokerError::Internal(format!("no entropy: {error}")))?;
+    Ok(bytes)
+}
+
+/// What a token is stored under, so that whoever reads the store's keys cannot use what they name.
+pub(super) fn fingerprint(token: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))
+}

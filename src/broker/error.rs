@@ -1,0 +1,94 @@
+//! Everything that can go wrong in the broker. What a person is told of each is decided in `server/respond` alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::oauth::{CallbackError, DenialReason, EndpointError, MetadataError, TokenError};
+use crate::store::StoreError;
+use crate::upstream::UpstreamError;
+
+/// Why the broker did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// The operator has not configured the integration; the sentence names the key to set.
+    #[error("{0}")]
+    NotConfigured(String),
+    /// A request that names what does not exist or does not fit, in a sentence for its author.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is no connection, or it was disconnected.
+    #[error("there is no connection")]
+    NotConnected,
+    /// There was a connection, and the provider refused its grant for good.
+    #[error("the provider refused the grant for good")]
+    ReconnectRequired,
+    /// Somebody else's authorization.
+    #[error("the authorization belongs to somebody else")]
+    Forbidden,
+    /// The state, ticket or code is missing, used, expired, or another browser's.
+    #[error("no authorization fits: {0}")]
+    StateMismatch(&'static str),
+    /// The redirect itself is not usable.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The person, or the provider, said no.
+    #[error("the authorization was denied: {0:?}")]
+    Denied(DenialReason),
+    /// The token endpoint refused, failed or made no sense.
+    #[error("the token request failed: {cause}")]
+    TokenEndpoint {
+        /// For the log.
+        cause: String,
+        /// When it is worth another try.
+        retry_after: Option<Duration>,
+    },
+    /// The address check refused to dial.
+    #[error("the address is blocked: {0}")]
+    Blocked(String),
+    /// The store cannot be reached, or holds what cannot be opened.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+    /// What must not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl BrokerError {
+    /// A token endpoint's failure without a hint when to try again.
+    pub(super) fn token_endpoint(cause: impl std::fmt::Display) -> Self {
+        Self::TokenEndpoint { cause: cause.to_string(), retry_after: None }
+    }
+}
+
+impl From<StoreError> for BrokerError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<TokenError> for BrokerError {
+    fn from(error: TokenError) -> Self {
+        Self::token_endpoint(error)
+    }
+}
+
+impl From<UpstreamError> for BrokerError {
+    fn from(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Blocked { .. } => Self::Blocked(error.to_string()),
+            other => Self::token_endpoint(other),
+        }
+    }
+}
+
+impl From<EndpointError> for BrokerError {
+    fn from(error: EndpointError) -> Self {
+        Self::token_endpoint(error)
+    }
+}
+
+impl From<MetadataError> for BrokerError {
+    fn from(error: MetadataError) -> Self {
+        Self::token_endpoint(error)
+    }
+}

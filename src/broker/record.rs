@@ -1,0 +1,218 @@
+//! What is stored, as JSON with a version, apart from the nouns: changing a noun never breaks a stored record silently. The
+//! store seals every one of them.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::BrokerError;
+use crate::model::{
+    Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, IntegrationName, Org, Person, ProviderId, Secret,
+    Timestamp, User,
+};
+
+/// A connection with its grant.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) connection: Connection,
+    /// `None` once disconnected.
+    pub(super) grant: Option<Grant>,
+    /// The variables the person gave when connecting.
+    pub(super) variables: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRecord {
+    v: u8,
+    id: String,
+    integration: String,
+    org: String,
+    user: String,
+    provider: String,
+    status: String,
+    created_at: i64,
+    updated_at: i64,
+    grant: Option<GrantRecord>,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct GrantRecord {
+    access_token: String,
+    refresh_token: Option<String>,
+    scopes: Vec<String>,
+    obtained_at: i64,
+    expires_at: Option<i64>,
+    refresh_expires_at: Option<i64>,
+    #[serde(default)]
+    subject: Option<String>,
+    captured: BTreeMap<String, String>,
+}
+
+/// An authorization under way: what the callback needs, under its state.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PendingRecord {
+    pub(super) v: u8,
+    pub(super) flow: FlowRecord,
+    pub(super) verifier: Option<String>,
+    /// SHA-256 of the cookie that the browser has to bring; `None` in the open mode.
+    pub(super) cookie_hash: Option<String>,
+    pub(super) expires_at: i64,
+}
+
+/// Who wants to connect what: the part of an authorization that does not change on its way.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct FlowRecord {
+    pub(super) integration: String,
+    pub(super) org: String,
+    pub(super) user: String,
+    pub(super) return_to: Option<String>,
+    pub(super) scopes: Vec<String>,
+    pub(super) variables: BTreeMap<String, String>,
+}
+
+/// A start link that nobody opened yet.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StartRecord {
+    pub(super) v: u8,
+    pub(super) flow: FlowRecord,
+    pub(super) expires_at: i64,
+}
+
+/// A grant that its initiator has not confirmed yet. Never replaces a live one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct UnconfirmedRecord {
+    pub(super) v: u8,
+    pub(super) flow: FlowRecord,
+    pub(super) grant: GrantRecord,
+    pub(super) expires_at: i64,
+}
+
+/// A grant that is to be revoked at its provider.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RevocationRecord {
+    pub(super) v: u8,
+    pub(super) integration: String,
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) grant: GrantRecord,
+    pub(super) attempts: u32,
+    pub(super) not_before: i64,
+}
+
+/// A session: a person's own key for a while.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct SessionRecord {
+    pub(super) v: u8,
+    pub(super) org: String,
+    pub(super) user: String,
+    pub(super) integrations: Option<Vec<String>>,
+    pub(super) methods: Option<Vec<String>>,
+    pub(super) expires_at: i64,
+}
+
+/// The fingerprints of a person's sessions, so that all can be ended.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct SessionsOfRecord {
+    pub(super) v: u8,
+    /// Fingerprint and end.
+    pub(super) sessions: Vec<(String, i64)>,
+}
+
+pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, BrokerError> {
+    serde_json::to_vec(record).map_err(|error| BrokerError::Internal(format!("a record cannot be written: {error}")))
+}
+
+/// Errors never quote the record: it holds tokens.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BrokerError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        BrokerError::Internal(format!(
+            "a stored record cannot be read ({:?} at byte {})",
+            error.classify(),
+            error.column()
+        ))
+    })
+}
+
+impl Stored {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, BrokerError> {
+        let Connection { id, key, provider, status, created_at, updated_at } = &self.connection;
+        encode(&StoredRecord {
+            v: 1,
+            id: id.as_str().to_owned(),
+            integration: key.integration.as_str().to_owned(),
+            org: key.person.org.as_str().to_owned(),
+            user: key.person.user.as_str().to_owned(),
+            provider: provider.as_str().to_owned(),
+            status: status.as_str().to_owned(),
+            created_at: created_at.unix_millis(),
+            updated_at: updated_at.unix_millis(),
+            grant: self.grant.as_ref().map(GrantRecord::from),
+            variables: self.variables.clone(),
+        })
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, BrokerError> {
+        let record: StoredRecord = decode(bytes)?;
+        let foreign = |what: &str| BrokerError::Internal(format!("a stored connection has an unknown {what}"));
+        let person = person(&record.org, &record.user)?;
+        let integration = IntegrationName::parse(&record.integration).map_err(|_| foreign("integration"))?;
+        Ok(Self {
+            connection: Connection {
+                id: ConnectionId::parse(&record.id).map_err(|_| foreign("id"))?,
+                key: ConnectionKey { integration, person },
+                provider: ProviderId::parse(&record.provider).map_err(|_| foreign("provider"))?,
+                status: ConnectionStatus::parse(&record.status).ok_or_else(|| foreign("status"))?,
+                created_at: Timestamp::from_unix_millis(record.created_at),
+                updated_at: Timestamp::from_unix_millis(record.updated_at),
+            },
+            grant: record.grant.map(Grant::from),
+            variables: record.variables,
+        })
+    }
+}
+
+impl FlowRecord {
+    pub(super) fn key(&self) -> Result<ConnectionKey, BrokerError> {
+        let integration = IntegrationName::parse(&self.integration)
+            .map_err(|_| BrokerError::Internal("a stored authorization has an unknown integration".into()))?;
+        Ok(ConnectionKey { integration, person: person(&self.org, &self.user)? })
+    }
+}
+
+pub(super) fn person(org: &str, user: &str) -> Result<Person, BrokerError> {
+    let foreign = |_| BrokerError::Internal("a stored record names a person that cannot be".into());
+    Ok(Person { org: Org::parse(org).map_err(foreign)?, user: User::parse(user).map_err(foreign)? })
+}
+
+impl From<&Grant> for GrantRecord {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            access_token: grant.access_token.expose().to_owned(),
+            refresh_token: grant.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            scopes: grant.scopes.clone(),
+            obtained_at: grant.obtained_at.unix_millis(),
+            expires_at: grant.expires_at.map(Timestamp::unix_millis),
+            refresh_expires_at: grant.refresh_expires_at.map(Timestamp::unix_millis),
+            subject: grant.subject.clone(),
+            captured: grant.captured.clone(),
+        }
+    }
+}
+
+impl From<GrantRecord> for Grant {
+    fn from(record: GrantRecord) -> Self {
+        Self {
+            access_token: Secret::new(record.access_token),
+            refresh_token: record.refresh_token.map(Secret::new),
+            scopes: record.scopes,
+            obtained_at: Timestamp::from_unix_millis(record.obtained_at),
+            expires_at: record.expires_at.map(Timestamp::from_unix_millis),
+            refresh_expires_at: record.refresh_expires_at.map(Timestamp::from_unix_millis),
+            subject: record.subject,
+            captured: record.captured,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Refreshing a grant: once per expired token, across callers and replicas. A lease keeps replicas apart, a compare-and-set
+//! write catches the one that slept through its lease, and what a provider gave is stored before anybody uses it.
+//!
+//! A lost answer or a crash in between leaves the old refresh token in the store. It is presented again at the next attempt:
+//! a provider with a grace period honours it, one without would have refused any other course as well.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::record::Stored;
+use super::single_flight::Outcome;
+use super::{Broker, BrokerError, Integration, connections, entropy, values};
+use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant, Timestamp};
+use crate::oauth::{self, RefreshMode, TokenError};
+use crate::store::{Event, Expected, Key, Kind, Written};
+
+/// Whether the grant has anything to get another token with.
+pub(super) fn is_refreshable(integration: &Integration, grant: &Grant) -> bool {
+    let protocol = &integration.provider.protocol;
+    let presents_access_token =
+        protocol.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"));
+    protocol.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_access_token)
+}
+
+impl Broker {
+    /// Refreshes the connection whose record had this version, or takes what another replica made of it meanwhile.
+    pub(super) async fn refresh_once(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+        let mut changes = self.store.subscribe();
+        let name = Key::new(
+            Kind::Lease,
+            &["refresh", key.integration.as_str(), key.person.org.as_str(), key.person.user.as_str()],
+        );
+        // Longer than the deadline of the token request and the writes around it, so that a holder that still works is
+        // never overtaken.
+        let lifetime = self.settings.token_timeout * 2 + Duration::from_secs(10);
+        let give_up = tokio::time::Instant::now() + lifetime + Duration::from_secs(5);
+        loop {
+            if let Some(lease) = self.store.lease(&name, lifetime).await? {
+                let outcome = self.refresh_leased(key, stale).await;
+                if let Err(error) = self.store.release(lease).await {
+                    tracing::warn!(%error, "a refresh lease could not be given back; it ends by itself");
+                }
+                return outcome;
+            }
+            // Another replica is at it. It tells when it has written; the poll is for a message that was lost.
+            let _ = tokio::time::timeout(Duration::from_millis(250), next_message(&mut changes)).await;
+            let live = self.load(key).await?;
+            if live.version != stale && live.freshness(self.clock.now()) != Freshness::Expired {
+                return Ok(live);
+            }
+            if tokio::time::Instant::now() > give_up {
+                return Err(BrokerError::token_endpoint("another replica has not finished its refresh"));
+            }
+        }
+    }
+
+    async fn refresh_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+        let live = self.load(key).await?;
+        let now = self.clock.now();
+        if live.version != stale && live.freshness(now) == Freshness::Fresh {
+            return Ok(live);
+        }
+        let integration = Arc::clone(self.integration_of(key)?);
+        let stored = Stored {
+            connection: live.connection.clone(),
+            grant: Some(live.grant.clone()),
+            variables: live.variables.clone(),
+        };
+        if !is_refreshable(&integration, &live.grant) {
+            return self.end(stored, live.version, "there is nothing to refresh it with").await;
+        }
+        let answer = match self.ask_refresh(&integration, &stored, &live.grant).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.pause(key, error, None)),
+        };
+        let protocol = &integration.provider.protocol;
+        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, self.clock.now()) {
+            Ok(grant) => self.persist(&integration, stored, live.version, grant).await,
+            Err(error @ TokenError::Terminal { .. }) => {
+                // Perhaps somebody else refreshed or reconnected while we asked; then theirs counts.
+                let current = self.load(key).await?;
+                if current.version != live.version {
+                    return Ok(current);
+                }
+                self.end(stored, live.version, &error.to_string()).await
+            }
+            Err(error) => {
+                if matches!(error, TokenError::ClientRefused { .. }) {
+                    tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
+                }
+                let asked = retry_after(answer.headers.get("retry-after"), self.clock.now());
+                Err(self.pause(key, error.into(), asked))
+            }
+        }
+    }
+
+    async fn ask_refresh(
+        &self,
+        integration: &Integration,
+        stored: &Stored,
+        grant: &Grant,
+    ) -> Result<crate::upstream::FetchResponse, BrokerError> {
+        let client = self.client(integration)?;
+        let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
+        let random = entropy::random_token()?;
+        let values = oauth::Values { random: Some(random.expose()), ..values(&client, &stored.variables) };
+        let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)
+            .ok_or_else(|| BrokerError::Internal("a refresh began without anything to present".into()))?;
+        self.ask(integration, request).await
+    }
+
+    /// Stores the new grant before anybody uses it, however long the store takes to come back.
+    async fn persist(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        mut stored: Stored,
+        mut version: u64,
+        grant: Grant,
+    ) -> Outcome {
+        let key = stored.connection.key.clone();
+        stored.grant = Some(grant.clone());
+        stored.connection.updated_at = self.clock.now();
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let ticket = self.live.ticket();
+            match self.store.put(&connections::key(&key), Expected::Version(version), &stored.encode()?, None).await {
+                Ok(Written::Stored(written)) => {
+                    let live = self.keep(ticket, stored, written)?;
+                    self.tell(&key, written).await;
+                    tracing::info!(integration = %key.integration, connection.id = %live.connection.id, "token refreshed");
+                    return Ok(live);
+                }
+                Ok(Written::Conflict) => {
+                    let Some((current, at)) = self.stored(&key).await? else {
+                        self.revoke_later(integration, &stored.variables, &grant).await;
+                        return Err(BrokerError::NotConnected);
+                    };
+                    match current.grant.as_ref().map(|current| current.access_token == grant.access_token) {
+                        // An earlier attempt whose answer was lost has written it after all.
+                        Some(true) => return self.keep(self.live.ticket(), current, at),
+                        None => {
+                            self.revoke_later(integration, &stored.variables, &grant).await;
+                            return Err(BrokerError::NotConnected);
+                        }
+                        // The store went back to before the grant that we refreshed: ours is the newer.
+                        Some(false) if at < version && is_same_authorization(&current, &stored) => version = at,
+                        Some(false) => return self.keep(self.live.ticket(), current, at),
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(integration = %key.integration, %error, "a refreshed grant waits for the store");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(2));
+                }
+            }
+        }
+    }
+
+    /// The provider refused for good: the connection waits for its person.
+    async fn end(self: &Arc<Self>, mut stored: Stored, version: u64, why: &str) -> Outcome {
+        let key = stored.connection.key.clone();
+        stored.connection.status = ConnectionStatus::ReconnectRequired;
+        stored.connection.updated_at = self.clock.now();
+        match self.store.put(&connections::key(&key), Expected::Version(version), &stored.encode()?, None).await? {
+            Written::Stored(written) => {
+                tracing::warn!(integration = %key.integration, connection.id = %stored.connection.id, why, "reconnect required");
+                self.tell(&key, written).await;
+                Err(BrokerError::ReconnectRequired)
+            }
+            Written::Conflict => self.load(&key).await,
+        }
+    }
+
+    /// When the store lost a write that we still hold (a failover), our newer grant of the same connection is written back.
+    pub(super) async fn write_back(&self, stored: &Stored, version: u64) -> Result<Option<(Stored, u64)>, BrokerError> {
+        let key = &stored.connection.key;
+        let Some(known) = self.live.last_known(key) else { return Ok(None) };
+        let ours = Stored {
+            connection: known.connection.clone(),
+            grant: Some(known.grant.clone()),
+            variables: known.variables.clone(),
+        };
+        // Versions only grow, so a lower one is an older state come back. Clocks of replicas are not compared.
+        if version >= known.version || !is_same_authorization(stored, &ours) {
+            return Ok(None);
+        }
+        match self.store.put(&connections::key(key), Expected::Version(version), &ours.encode()?, None).await? {
+            Written::Stored(written) => {
+                tracing::warn!(integration = %key.integration, "the store had forgotten a newer grant; it was written back");
+                Ok(Some((ours, written)))
+            }
+            Written::Conflict => Ok(None),
+        }
+    }
+
+    fn pause(&self, key: &ConnectionKey, error: BrokerError, asked: Option<Duration>) -> BrokerError {
+        let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
+        let pause = self.refreshes.pause(key, self.clock.now(), asked, jitter);
+        tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");
+        match error {
+            BrokerError::TokenEndpoint { cause, .. } => BrokerError::TokenEndpoint { cause, retry_after: Some(pause) },
+            other => other,
+        }
+    }
+}
+
+/// Whether both are states of one active connection.
+fn is_same_authorization(stored: &Stored, ours: &Stored) -> bool {
+    stored.connection.id == ours.connection.id && stored.connection.status == ConnectionStatus::Active
+}
+
+async fn next_message(changes: &mut tokio::sync::broadcast::Receiver<Event>) {
+    loop {
+        match changes.recv().await {
+            Ok(Event::Message(_)) | Err(_) => return,
+            Ok(Event::Lost | Event::Synced) => {}
+        }
+    }
+}
+
+/// Seconds or an HTTP date (RFC 9110 section 10.2.3), at most ten minutes: a provider may slow us, not stop us for a day.
+fn retry_after(header: Option<&http::HeaderValue>, now: Timestamp) -> Option<Duration> {
+    let text = header?.to_str().ok()?.trim();
+    let asked = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => {
+            let date: SystemTime = httpdate::parse_http_date(text).ok()?;
+            Timestamp::from(date).since(now)
+        }
+    };
+    Some(asked.min(Duration::from_secs(600)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_its_forms() {
+        fn check(text: &str, expected: Option<u64>) {
+            let header = http::HeaderValue::try_from(text).expect("a header value");
+            let now = Timestamp::from_unix_millis(784_111_777_000);
+            assert_eq!(retry_after(Some(&header), now).map(|wait| wait.as_secs()), expected, "{text:?}");
+        }
+        check("10", Some(10));
+        check("2.0", Some(2));
+        check("0", Some(0));
+        check("Sun, 06 Nov 1994 08:49:57 GMT", Some(20));
+        check("Sun, 06 Nov 1994 08:00:00 GMT", Some(0));
+        check("86400", Some(600));
+        check("-1", None);
+        check("soon", None);
+    }
+}

@@ -1,0 +1,153 @@
+//! One refresh at a time for each connection of this process, however many callers wait, and the pause after a failure. The
+//! task is detached: no caller that goes away takes it along.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{BrokerError, Live};
+use crate::model::{ConnectionKey, Timestamp};
+
+pub(super) type Outcome = Result<Arc<Live>, BrokerError>;
+
+/// Refreshes under way and pauses after failed ones.
+#[derive(Default)]
+pub(super) struct SingleFlight {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    flights: HashMap<ConnectionKey, watch::Receiver<Option<Outcome>>>,
+    pauses: HashMap<ConnectionKey, Pause>,
+}
+
+/// No request is sent before `until`; `failures` in a row lengthen the next pause.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Timestamp,
+    failures: u32,
+}
+
+/// What a caller finds when it wants a refresh.
+pub(super) enum Entry {
+    /// Somebody's is under way: wait for it.
+    Joined(Waiter),
+    /// It is the caller's to run, and it must finish it.
+    Started(Flight, Waiter),
+    /// A recent one failed; not before this long.
+    Paused(Duration),
+}
+
+pub(super) struct Waiter(watch::Receiver<Option<Outcome>>);
+
+/// The duty to finish a refresh. Dropped unfinished (a panic), it wakes the waiters with an error and clears the way.
+pub(super) struct Flight {
+    key: ConnectionKey,
+    owner: Arc<super::Broker>,
+    sender: watch::Sender<Option<Outcome>>,
+}
+
+impl SingleFlight {
+    pub(super) fn enter(owner: &Arc<super::Broker>, key: &ConnectionKey, now: Timestamp) -> Entry {
+        let mut state = owner.refreshes.lock();
+        if let Some(receiver) = state.flights.get(key) {
+            return Entry::Joined(Waiter(receiver.clone()));
+        }
+        if let Some(pause) = state.pauses.get(key)
+            && now < pause.until
+        {
+            return Entry::Paused(pause.until.since(now));
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.flights.insert(key.clone(), receiver.clone());
+        Entry::Started(Flight { key: key.clone(), owner: Arc::clone(owner), sender }, Waiter(receiver))
+    }
+
+    /// Refreshes under way.
+    pub(super) fn count(&self) -> usize {
+        self.lock().flights.len()
+    }
+
+    /// Lengthens the pause after a failure: as long as the provider asks, or 1 s doubling up to 60 s with jitter, so that
+    /// replicas and connections do not come back all at once.
+    pub(super) fn pause(&self, key: &ConnectionKey, now: Timestamp, asked: Option<Duration>, jitter: f64) -> Duration {
+        let mut state = self.lock();
+        // Pauses that are long over belong to connections that nobody calls; they may not pile up.
+        if state.pauses.len() > 10_000 {
+            state.pauses.retain(|_, pause| now < pause.until);
+        }
+        let pause = state.pauses.entry(key.clone()).or_insert(Pause { until: now, failures: 0 });
+        let length = asked.unwrap_or_else(|| backoff(pause.failures, jitter));
+        pause.failures = pause.failures.saturating_add(1);
+        pause.until = now.plus(length);
+        length
+    }
+
+    /// Forgets the pause: the person has just connected again.
+    pub(super) fn resume(&self, key: &ConnectionKey) {
+        self.lock().pauses.remove(key);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Between half and the whole of 1 s · 2ⁿ, at most 60 s; `jitter` is in 0–1.
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    let full = Duration::from_secs(60).min(Duration::from_secs(1 << failures.min(6)));
+    full.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+impl Waiter {
+    pub(super) async fn outcome(mut self) -> Outcome {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted())),
+            Err(_) => Err(interrupted()),
+        }
+    }
+}
+
+fn interrupted() -> BrokerError {
+    BrokerError::Internal("a refresh ended without an outcome".into())
+}
+
+impl Flight {
+    pub(super) fn key(&self) -> &ConnectionKey {
+        &self.key
+    }
+
+    /// Tells everybody who waits. A success ends the pauses.
+    pub(super) fn finish(self, outcome: Outcome) {
+        if outcome.is_ok() {
+            self.owner.refreshes.resume(&self.key);
+        }
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.owner.refreshes.lock().flights.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        fn check(failures: u32, jitter: f64, expected_millis: u128) {
+            assert_eq!(backoff(failures, jitter).as_millis(), expected_millis, "{failures}, {jitter}");
+        }
+        check(0, 0.0, 500);
+        check(0, 1.0, 1_000);
+        check(3, 1.0, 8_000);
+        check(6, 1.0, 60_000);
+        check(40, 0.0, 30_000);
+    }
+}

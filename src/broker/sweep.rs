@@ -1,0 +1,158 @@
+//! What has to happen though nobody calls: unconfirmed grants are revoked, failed revocations tried again, and grants whose
+//! refresh token dies of idleness refreshed in time. One replica at a time does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
+use super::{Broker, BrokerError};
+use crate::model::{ConnectionStatus, Grant, Timestamp};
+use crate::store::{Entry, Key, Kind};
+
+const PERIOD: Duration = Duration::from_secs(20);
+/// Connections are all read for the idle refresh, so more rarely.
+const IDLE_PERIOD: Duration = Duration::from_secs(600);
+
+impl Broker {
+    /// Sweeps for as long as the broker lives.
+    pub fn sweep_periodically(self: &Arc<Self>) {
+        let broker = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(PERIOD);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut idle_swept_at: Option<tokio::time::Instant> = None;
+            loop {
+                ticks.tick().await;
+                let Some(broker) = broker.upgrade() else { return };
+                let idle = idle_swept_at.is_none_or(|at| at.elapsed() >= IDLE_PERIOD);
+                match broker.sweep(idle).await {
+                    Ok(()) if idle => idle_swept_at = Some(tokio::time::Instant::now()),
+                    Ok(()) => {}
+                    Err(error) => tracing::warn!(%error, "the sweep is tried again later"),
+                }
+            }
+        });
+    }
+
+    /// Refreshes under way, for the drain.
+    pub fn refreshes_under_way(&self) -> usize {
+        self.refreshes.count()
+    }
+
+    /// One sweep, if no other replica is at it.
+    pub async fn sweep(self: &Arc<Self>, idle: bool) -> Result<(), BrokerError> {
+        let Some(lease) = self.store.lease(&Key::new(Kind::Lease, &["sweep"]), Duration::from_secs(300)).await? else {
+            return Ok(());
+        };
+        let outcome = self.sweep_leased(idle).await;
+        self.store.release(lease).await?;
+        outcome
+    }
+
+    async fn sweep_leased(self: &Arc<Self>, idle: bool) -> Result<(), BrokerError> {
+        let now = self.clock.now();
+        for (key, entry) in self.all(Kind::Unconfirmed).await? {
+            // One record that cannot be handled does not keep the others waiting.
+            if let Err(error) = self.sweep_unconfirmed(&key, &entry, now).await {
+                tracing::error!(%error, "an unconfirmed grant could not be revoked");
+            }
+        }
+        for (key, entry) in self.all(Kind::Revocation).await? {
+            let record: RevocationRecord = record::decode(&entry.value)?;
+            if now.unix_millis() >= record.not_before {
+                self.attempt_revocation(&key).await;
+            }
+        }
+        if idle {
+            self.refresh_idle(now).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_unconfirmed(self: &Arc<Self>, key: &Key, entry: &Entry, now: Timestamp) -> Result<(), BrokerError> {
+        let record: UnconfirmedRecord = record::decode(&entry.value)?;
+        // Whoever takes it has it: a confirmation at the last moment, or we.
+        if now.unix_millis() < record.expires_at || self.store.take(key).await?.is_none() {
+            return Ok(());
+        }
+        tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
+        let integration = Arc::clone(self.integration_of(&record.flow.key()?)?);
+        self.revoke_later(&integration, &record.flow.variables, &Grant::from(record.grant)).await;
+        Ok(())
+    }
+
+    async fn refresh_idle(self: &Arc<Self>, now: Timestamp) -> Result<(), BrokerError> {
+        for (_, entry) in self.all(Kind::Connection).await? {
+            let stored = Stored::decode(&entry.value)?;
+            let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant, now));
+            if dying && stored.connection.status == ConnectionStatus::Active {
+                let key = stored.connection.key;
+                // A connection whose integration is gone stays as it is.
+                if let Ok(live) = self.load(&key).await {
+                    self.refresh_ahead(&live);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All records of a kind. What cannot be opened is reported and left as it is.
+    async fn all(&self, kind: Kind) -> Result<Vec<(Key, Entry)>, BrokerError> {
+        let mut entries = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.store.scan(&Key::prefix(kind, &[]), cursor.as_deref(), 200).await?;
+            for key in &page.unopenable {
+                tracing::error!(key, "a record cannot be opened with the configured store keys; it is left as it is");
+            }
+            entries.extend(page.entries);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(entries),
+            }
+        }
+    }
+}
+
+/// True in the last fifth of an idle refresh token's life.
+fn is_dying_of_idleness(grant: &Grant, now: Timestamp) -> bool {
+    grant.refresh_expires_at.is_some_and(|end| {
+        let life = end.since(grant.obtained_at);
+        now >= end.minus(life / 5) && now < end
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::Secret;
+
+    #[test]
+    fn the_last_fifth_of_a_life() {
+        fn check(now_days: i64, expected: bool) {
+            const DAY: i64 = 86_400_000;
+            let grant = Grant {
+                access_token: Secret::new("a"),
+                refresh_token: Some(Secret::new("r")),
+                scopes: vec![],
+                obtained_at: Timestamp::from_unix_millis(0),
+                expires_at: None,
+                refresh_expires_at: Some(Timestamp::from_unix_millis(60 * DAY)),
+                subject: None,
+                captured: BTreeMap::new(),
+            };
+            assert_eq!(
+                is_dying_of_idleness(&grant, Timestamp::from_unix_millis(now_days * DAY)),
+                expected,
+                "{now_days}"
+            );
+        }
+        check(1, false);
+        check(47, false);
+        check(48, true);
+        check(59, true);
+        check(60, false);
+    }
+}

@@ -1,0 +1,62 @@
+//! Who may go on to an endpoint: the caller first, then whether the integration is theirs to use, and only then whether it
+//! exists, so that nobody learns names by trying.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, request};
+
+use super::caller::{Caller, Named, identify};
+use super::form::Form;
+use super::respond::HttpError;
+use super::service::Service;
+use crate::broker::{BrokerError, Integration};
+use crate::model::ConnectionKey;
+
+impl Service {
+    /// The caller of one of our own endpoints, and the integration in its path.
+    pub(super) async fn admit(
+        &self,
+        name: &str,
+        head: &request::Parts,
+    ) -> Result<(Caller<'_>, &Arc<Integration>), HttpError> {
+        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let integration = self.permitted(&caller, name)?;
+        Ok((caller, integration))
+    }
+
+    /// The integration, if the caller may use it. The refusal is the same whether it exists or not. One that lacks its client
+    /// answers nothing but what has to be set.
+    pub(super) fn permitted(&self, caller: &Caller<'_>, name: &str) -> Result<&Arc<Integration>, HttpError> {
+        if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
+            return Err(HttpError::Forbidden);
+        }
+        let integration = self.integration(name)?;
+        match &integration.missing {
+            None => Ok(integration),
+            Some(missing) => Err(BrokerError::NotConfigured(missing.clone()).into()),
+        }
+    }
+}
+
+/// The person whom the headers name, or the form's `org_id` and `user_id`.
+pub(super) fn named<'f>(headers: &'f HeaderMap, form: &'f Form) -> Result<Named<'f>, HttpError> {
+    let by_header = Named::from_headers(headers)?;
+    let by_form = Named { org: form.get("org_id"), user: form.get("user_id") };
+    let agree = |header: Option<&str>, form: Option<&str>| header.is_none() || form.is_none() || header == form;
+    if !agree(by_header.org, by_form.org) || !agree(by_header.user, by_form.user) {
+        return Err(HttpError::bad_request("Headers and form name different persons."));
+    }
+    Ok(Named { org: by_header.org.or(by_form.org), user: by_header.user.or(by_form.user) })
+}
+
+/// Integration and person of a request, within the caller's scope.
+pub(super) fn person_key(
+    caller: &Caller<'_>,
+    integration: &Integration,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<ConnectionKey, HttpError> {
+    let person = caller.person(named(headers, form)?)?;
+    caller.require(integration.name.as_str(), person)?;
+    Ok(ConnectionKey { integration: integration.name.clone(), person: person.parse()? })
+}

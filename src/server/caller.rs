@@ -1,0 +1,242 @@
+//! Who is asking: a session, an API key, or, in the open mode, anybody. Decided before any handler runs. Also finds the
+//! person that a request is about, and refuses what the caller's scope does not cover.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Uri};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::respond::HttpError;
+use super::{Caller as KeyCaller, Settings};
+use crate::broker::{Broker, SESSION_PREFIX, Session};
+use crate::model::{Allowed, CallerScope, IntegrationName, Org, Person, User};
+use crate::route::TokenPlace;
+
+/// What every API key begins with.
+pub(crate) const KEY_PREFIX: &str = "kf_";
+
+/// Whoever calls.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller<'a> {
+    /// The open mode: anybody on this machine.
+    Anyone,
+    /// A person, by a session.
+    Session(Arc<Session>),
+    /// A back end, by its API key.
+    Key(&'a KeyCaller),
+}
+
+/// The person that a request names, as texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Named<'a> {
+    pub(crate) org: Option<&'a str>,
+    pub(crate) user: Option<&'a str>,
+}
+
+/// The person that a request is about, still borrowed: a call that finds its token in memory allocates nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PersonName<'a> {
+    pub(crate) org: &'a str,
+    pub(crate) user: &'a str,
+}
+
+/// Finds out who is asking. A session or key that is presented has to be right, whatever else is sent.
+///
+/// `place` is where the provider of a call would have its own token: a vendor's SDK puts ours there.
+pub(crate) async fn identify<'a>(
+    headers: &HeaderMap,
+    uri: &Uri,
+    place: Option<&TokenPlace>,
+    settings: &'a Settings,
+    broker: &Broker,
+) -> Result<Caller<'a>, HttpError> {
+    match presented(headers, uri, place)? {
+        Some(token) if token.starts_with(SESSION_PREFIX) => {
+            let session = broker.session(&token).await.map_err(HttpError::broker)?;
+            session.map(Caller::Session).ok_or(HttpError::Unauthenticated)
+        }
+        Some(token) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated),
+        None if settings.is_open() => Ok(Caller::Anyone),
+        None => Err(HttpError::Unauthenticated),
+    }
+}
+
+impl Caller<'_> {
+    /// The person, from the caller's own identity and what the request names.
+    pub(crate) fn person<'p>(&'p self, named: Named<'p>) -> Result<PersonName<'p>, HttpError> {
+        match self {
+            Self::Anyone => {
+                Ok(PersonName { org: named.org.unwrap_or("default"), user: named.user.unwrap_or("default") })
+            }
+            Self::Session(session) => {
+                let (org, user) = (session.person.org.as_str(), session.person.user.as_str());
+                let other =
+                    named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
+                if other { Err(HttpError::Forbidden) } else { Ok(PersonName { org, user }) }
+            }
+            Self::Key(key) => {
+                let org = named.org.or_else(|| key.scope.orgs.single().map(Org::as_str));
+                let user = named.user.or_else(|| key.scope.users.single().map(User::as_str));
+                match (org, user) {
+                    (Some(org), Some(user)) => Ok(PersonName { org, user }),
+                    _ => Err(HttpError::bad_request(
+                        "Name the person: send Keyferry-Org and Keyferry-User, or org_id and user_id in the form.",
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Refuses what the caller's scope does not cover. The words do not tell whether the thing exists.
+    pub(crate) fn require(&self, integration: &str, person: PersonName<'_>) -> Result<(), HttpError> {
+        match self.scope() {
+            Some(scope) if !scope.covers(integration, person.org, person.user) => Err(HttpError::Forbidden),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a proxied call's method outside the scope.
+    pub(crate) fn require_method(&self, method: &str) -> Result<(), HttpError> {
+        match self.scope() {
+            Some(scope) if !scope.permits_method(method) => Err(HttpError::Forbidden),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the caller may do; `None` in the open mode, where there are no bounds.
+    pub(crate) fn scope(&self) -> Option<&CallerScope> {
+        match self {
+            Self::Anyone => None,
+            Self::Session(session) => Some(&session.scope),
+            Self::Key(key) => Some(&key.scope),
+        }
+    }
+
+    /// The integrations that a session made by this caller may use at most.
+    pub(crate) fn integrations(&self) -> Allowed<IntegrationName> {
+        self.scope().map_or(Allowed::Any, |scope| scope.integrations.clone())
+    }
+}
+
+impl PersonName<'_> {
+    /// As parsed names.
+    pub(crate) fn parse(self) -> Result<Person, HttpError> {
+        let org = Org::parse(self.org).map_err(|error| HttpError::bad_request(format!("The organisation {error}.")))?;
+        let user = User::parse(self.user).map_err(|error| HttpError::bad_request(format!("The user {error}.")))?;
+        Ok(Person { org, user })
+    }
+}
+
+impl<'a> Named<'a> {
+    /// From the `Keyferry-Org` and `Keyferry-User` headers.
+    pub(crate) fn from_headers(headers: &'a HeaderMap) -> Result<Self, HttpError> {
+        let one = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            match (values.next(), values.next()) {
+                (None, _) => Ok(None),
+                (Some(value), None) => std::str::from_utf8(value.as_bytes()).map(Some).map_err(|_| ()),
+                _ => Err(()),
+            }
+        };
+        let unclear = |()| HttpError::bad_request("Send Keyferry-Org and Keyferry-User once each, as UTF-8.");
+        Ok(Self { org: one("keyferry-org").map_err(unclear)?, user: one("keyferry-user").map_err(unclear)? })
+    }
+}
+
+fn key_caller<'a>(key: &str, settings: &'a Settings) -> Option<&'a KeyCaller> {
+    let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    // Every hash is compared, so that time does not tell which one was near.
+    let mut found = None;
+    for caller in &settings.callers {
+        if bool::from(caller.key_hash.0.ct_eq(&hash)) {
+            found = Some(caller);
+        }
+    }
+    found
+}
+
+/// A token of ours, wherever the request has it: under any scheme of `Authorization`, inside Basic credentials, or in the
+/// provider's own place.
+fn presented(headers: &HeaderMap, uri: &Uri, place: Option<&TokenPlace>) -> Result<Option<String>, HttpError> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(HttpError::bad_request("Send Authorization once."));
+    }
+    if let Some(token) = field.and_then(|field| field.to_str().ok()).and_then(from_authorization) {
+        return Ok(Some(token));
+    }
+    Ok(match place {
+        Some(TokenPlace::Header { name, .. }) => {
+            headers.get(name).and_then(|value| value.to_str().ok()).and_then(from_authorization)
+        }
+        Some(TokenPlace::Query { name, .. }) => {
+            let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+            pairs.find(|(sent, value)| sent == name && is_ours(value)).map(|(_, value)| value.into_owned())
+        }
+        None => None,
+    })
+}
+
+fn from_authorization(field: &str) -> Option<String> {
+    let field = field.trim();
+    let credentials = field.rsplit(' ').next()?;
+    if is_ours(credentials) {
+        return Some(credentials.to_owned());
+    }
+    let basic = field.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic "));
+    if !basic {
+        return None;
+    }
+    let decoded = STANDARD.decode(credentials).ok()?;
+    let text = std::str::from_utf8(&decoded).ok()?;
+    text.split(':').find(|part| is_ours(part)).map(str::to_owned)
+}
+
+fn is_ours(token: &str) -> bool {
+    token.starts_with(SESSION_PREFIX) || token.starts_with(KEY_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_token_may_stand() {
+        fn check(headers: &[(&str, &str)], expected: Option<&str>) {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+                .collect::<Vec<(http::HeaderName, http::HeaderValue)>>()
+                .into_iter()
+                .collect();
+            let place = TokenPlace::Header {
+                name: http::HeaderName::from_static("x-shop-token"),
+                format: crate::mapping::Template::parse("{access_token}").expect("a template"),
+            };
+            let uri = Uri::from_static("/");
+            assert_eq!(presented(&headers, &uri, Some(&place)).expect("one field").as_deref(), expected, "{headers:?}");
+        }
+        check(&[], None);
+        check(&[("authorization", "Bearer kfs_abc")], Some("kfs_abc"));
+        check(&[("authorization", "token kf_abc")], Some("kf_abc"));
+        check(&[("authorization", "kf_abc")], Some("kf_abc"));
+        check(&[("authorization", "Bearer secret_notion")], None);
+        check(&[("authorization", "Basic a2ZfYWJjOg==")], Some("kf_abc"));
+        check(&[("authorization", "Basic dXNlcjprZnNfeA==")], Some("kfs_x"));
+        check(&[("authorization", "Basic !!!")], None);
+        check(&[("x-shop-token", "kfs_abc")], Some("kfs_abc"));
+    }
+
+    #[test]
+    fn two_authorizations_are_refused() {
+        let mut headers = HeaderMap::new();
+        headers.append(AUTHORIZATION, http::HeaderValue::from_static("Bearer a"));
+        headers.append(AUTHORIZATION, http::HeaderValue::from_static("Bearer kf_b"));
+        assert!(presented(&headers, &Uri::from_static("/"), None).is_err());
+    }
+}

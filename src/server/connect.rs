@@ -1,0 +1,220 @@
+//! The endpoints around connecting: authorize, start links, callback, confirm.
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::admit::person_key;
+use super::body::Body;
+use super::connections::connection_json;
+use super::form::Form;
+use super::origin;
+use super::page::{self, Message};
+use super::respond::{HttpError, json_response};
+use super::service::Service;
+use crate::broker::{Begin, BrokerError, Confirmation, Integration, Outcome};
+
+impl Service {
+    /// `POST` answers the URL to open as a JSON string; `GET` sends the browser there.
+    pub(super) async fn authorize(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        let form = if head.method == Method::POST {
+            Form::read(&head.headers, body, self.settings.limits.form_bytes).await?
+        } else {
+            Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?
+        };
+        if head.method != Method::POST
+            && let Some(ticket) = form.get("start")
+        {
+            return self.open_start_link(self.integration(name)?, ticket).await;
+        }
+        let (caller, integration) = self.admit(name, &head).await?;
+        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let return_to = match form.get("return_to") {
+            None => None,
+            Some(text) => Some(origin::return_to(text, &self.settings).ok_or_else(|| {
+                HttpError::bad_request("return_to has to be a path, or a URL of an origin in server.allowed_origins.")
+            })?),
+        };
+        let scopes = form
+            .get("scope")
+            .map(|scope| scope.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect());
+        let begin = Begin { key, return_to, scopes, variables: form.under("variables") };
+        let begun = self.broker.begin(begin).await?;
+        if head.method == Method::POST {
+            return Ok(json_response(StatusCode::OK, &Value::from(begun.url)));
+        }
+        see_other(&begun.url)
+    }
+
+    async fn open_start_link(&self, integration: &Integration, ticket: &str) -> Result<Response<Body>, HttpError> {
+        let started = self.broker.start(integration, ticket).await?;
+        let mut response = see_other(&started.url)?;
+        let cookie = self.cookie(&started.cookie_name, started.cookie_value.expose(), "Max-Age=600");
+        response.headers_mut().insert(SET_COOKIE, cookie?);
+        Ok(response)
+    }
+
+    /// The provider's redirect. A POST (`response_mode=form_post`) is turned into the GET that a browser sends its Lax
+    /// cookies with.
+    pub(super) async fn callback(
+        &self,
+        integration: &Arc<Integration>,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        if head.method == Method::POST {
+            return self.callback_by_post(integration, &head, body).await;
+        }
+        let query = head.uri.query().unwrap_or_default();
+        let completed = match self.broker.complete(integration, query, |name| cookie(&head.headers, name)).await {
+            Ok(completed) => completed,
+            Err(error) => return self.callback_failed(error, &head.headers, integration, request_id),
+        };
+        let message = match &completed.outcome {
+            Ok(Outcome::Active(connection)) => {
+                Message { status: "active", connection: Some(connection.id.as_str().to_owned()), code: None }
+            }
+            Ok(Outcome::Unconfirmed(code)) => {
+                Message { status: "unconfirmed", connection: None, code: Some(code.expose().to_owned()) }
+            }
+            Err(error) => {
+                Message { status: HttpError::broker(error.clone()).problem().code, connection: None, code: None }
+            }
+        };
+        let mut response = match (&completed.return_to, completed.outcome) {
+            (Some(place), outcome) => {
+                if let Err(error) = outcome {
+                    HttpError::broker(error).log(request_id);
+                }
+                see_other(&with_outcome(place, integration, &message))?
+            }
+            (None, Ok(_)) => page::finished(integration, &message, &self.settings),
+            (None, Err(error)) => {
+                let error = HttpError::broker(error);
+                error.log(request_id);
+                self.failure_page(&error, &head.headers, integration, &message, request_id)
+            }
+        };
+        if let Some(name) = completed.spent_cookie {
+            response.headers_mut().insert(SET_COOKIE, self.cookie(&name, "", "Max-Age=0")?);
+        }
+        Ok(response)
+    }
+
+    async fn callback_by_post(
+        &self,
+        integration: &Integration,
+        head: &http::request::Parts,
+        body: Incoming,
+    ) -> Result<Response<Body>, HttpError> {
+        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for name in ["state", "code", "error", "iss"] {
+            if let Some(value) = form.get(name) {
+                query.append_pair(name, value);
+            }
+        }
+        for capture in integration.provider.protocol.callback_capture.values() {
+            if let Some(value) = form.get(&capture.param) {
+                query.append_pair(&capture.param, value);
+            }
+        }
+        see_other(&format!("{}?{}", head.uri.path(), query.finish()))
+    }
+
+    fn callback_failed(
+        &self,
+        error: BrokerError,
+        headers: &HeaderMap,
+        integration: &Integration,
+        request_id: &str,
+    ) -> Result<Response<Body>, HttpError> {
+        let error = HttpError::broker(error);
+        error.log(request_id);
+        let message = Message { status: error.problem().code, connection: None, code: None };
+        Ok(self.failure_page(&error, headers, integration, &message, request_id))
+    }
+
+    /// A page for whoever asks for HTML, as browsers do; problem+json for everybody else.
+    fn failure_page(
+        &self,
+        error: &HttpError,
+        headers: &HeaderMap,
+        integration: &Integration,
+        message: &Message,
+        request_id: &str,
+    ) -> Response<Body> {
+        if !page::wants_html(headers) {
+            let mut response = error.respond(request_id);
+            page::protect(response.headers_mut());
+            return response;
+        }
+        let problem = error.problem();
+        let mut response = page::failed(integration, message, &problem.detail, &self.settings);
+        *response.status_mut() = problem.status;
+        error.mark(&mut response, &problem);
+        response
+    }
+
+    /// Takes the word of whoever began.
+    pub(super) async fn confirm(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        let (caller, integration) = self.admit(name, &head).await?;
+        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let code = form.get("code").ok_or_else(|| HttpError::bad_request("Send the code that the callback gave."))?;
+        let key = person_key(&caller, integration, &head.headers, &form)?;
+        self.broker.confirm(Confirmation { key: &key, code }).await?;
+        let view = self.broker.connection(&key).await?.ok_or(BrokerError::NotConnected)?;
+        Ok(json_response(StatusCode::OK, &connection_json(&view)))
+    }
+
+    fn cookie(&self, name: &str, value: &str, age: &str) -> Result<HeaderValue, HttpError> {
+        let secure = if self.settings.public_url.scheme() == "https" { "; Secure" } else { "" };
+        let text = format!("{name}={value}; Path=/; {age}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(text)
+            .map_err(|_| HttpError::broker(BrokerError::Internal("a cookie cannot be written".into())))
+    }
+}
+
+/// 303, so that the browser asks with GET whatever it came with. What stands in the URL stays out of the next Referer.
+fn see_other(place: &str) -> Result<Response<Body>, HttpError> {
+    let place = HeaderValue::try_from(place)
+        .map_err(|_| HttpError::broker(BrokerError::Internal("a redirect cannot be written".into())))?;
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, place);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    Ok(response)
+}
+
+/// The place with `status`, `integration` and, where one is needed, `code` added to its query.
+fn with_outcome(place: &str, integration: &Integration, message: &Message) -> String {
+    let Ok(mut url) = url::Url::parse(place) else { return place.to_owned() };
+    {
+        let mut query = url.query_pairs_mut();
+        query.append_pair("status", message.status).append_pair("integration", integration.name.as_str());
+        if let Some(code) = &message.code {
+            query.append_pair("code", code);
+        }
+    }
+    url.into()
+}
+
+/// The value of one cookie; the first when a browser sends the name twice, which `__Host-` rules out.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(sent, _)| *sent == name)
+        .map(|(_, value)| value.to_owned())
+}

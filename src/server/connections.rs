@@ -1,0 +1,186 @@
+//! The endpoints about connections that stand: list, credentials, connection, disconnect, sessions. None of them ever shows
+//! a token of a provider.
+
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::admit::{named, person_key};
+use super::body::Body;
+use super::caller::{Caller, Named, identify};
+use super::form::Form;
+use super::page;
+use super::respond::{HttpError, json_response};
+use super::service::Service;
+use crate::broker::{BrokerError, Integration, View};
+use crate::model::{Allowed, ConnectionKey, ConnectionStatus, IntegrationName, Timestamp};
+
+/// Sessions last an hour unless asked otherwise, and thirty days at most.
+const SESSION: Duration = Duration::from_secs(3600);
+const LONGEST_SESSION: Duration = Duration::from_secs(30 * 86_400);
+
+impl Service {
+    /// The integrations with the caller's status at each: HTML for browsers, JSON for everybody else.
+    pub(super) async fn integrations(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        let (head, _) = request.into_parts();
+        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        // A back end that names nobody gets the list without anybody's status.
+        let person = caller.person(Named::from_headers(&head.headers)?);
+        let person = match (person, &caller) {
+            (Ok(person), _) => Some(person),
+            (Err(_), Caller::Key(_)) => None,
+            (Err(error), _) => return Err(error),
+        };
+        let mut list = Vec::new();
+        for integration in self.broker.integrations().filter(|integration| integration.client_id.is_some()) {
+            let name = integration.name.as_str();
+            if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
+                continue;
+            }
+            let view = match person {
+                Some(person) if caller.require(name, person).is_ok() => {
+                    let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
+                    self.broker.connection(&key).await?
+                }
+                _ => None,
+            };
+            list.push((integration, view));
+        }
+        list.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+        if page::wants_html(&head.headers) {
+            return Ok(page::integrations(&list, &self.settings));
+        }
+        let list: Vec<Value> =
+            list.iter().map(|(integration, view)| integration_json(integration, view.as_ref())).collect();
+        Ok(json_response(StatusCode::OK, &Value::Array(list)))
+    }
+
+    /// A handle to the connection that grants nothing by itself.
+    pub(super) async fn credentials(
+        &self,
+        name: &str,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        let (caller, integration) = self.admit(name, &head).await?;
+        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let view = self.broker.connection(&key).await.map_err(|error| self.failed(error, integration))?;
+        match view.filter(|view| view.connection.status != ConnectionStatus::Disconnected) {
+            Some(view) => Ok(json_response(StatusCode::OK, &connection_json(&view))),
+            None => Err(self.failed(BrokerError::NotConnected, integration)),
+        }
+    }
+
+    /// `GET` shows the connection, `DELETE` ends it.
+    pub(super) async fn connection(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        let (caller, integration) = self.admit(name, &head).await?;
+        let query = Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?;
+        let form = match query.get("org_id").or(query.get("user_id")) {
+            Some(_) => query,
+            None => Form::read(&head.headers, body, self.settings.limits.form_bytes).await?,
+        };
+        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let view = if head.method == Method::DELETE {
+            self.broker.disconnect(&key).await
+        } else {
+            self.broker.connection(&key).await.and_then(|view| view.ok_or(BrokerError::NotConnected))
+        };
+        let view = view.map_err(|error| self.failed(error, integration))?;
+        Ok(json_response(StatusCode::OK, &connection_json(&view)))
+    }
+
+    /// `POST` makes a session for one person, `DELETE` ends all of that person's.
+    pub(super) async fn sessions(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let person = caller.person(named(&head.headers, &form)?)?;
+        let in_scope =
+            caller.scope().is_none_or(|scope| scope.orgs.permits(person.org) && scope.users.permits(person.user));
+        if !in_scope {
+            return Err(HttpError::Forbidden);
+        }
+        let person = person.parse()?;
+        if head.method == Method::DELETE {
+            let ended = self.broker.end_sessions(&person).await?;
+            return Ok(json_response(StatusCode::OK, &json!({ "ended": ended })));
+        }
+        if matches!(caller, Caller::Session(_)) {
+            // A session that made sessions would outlive its own end.
+            return Err(HttpError::Forbidden);
+        }
+        let integrations = self.session_integrations(&caller, form.get("integrations"))?;
+        let methods = caller.scope().map_or(Allowed::Any, |scope| scope.methods.clone());
+        let (token, expires_at) =
+            self.broker.open_session(&person, &integrations, &methods, lifetime(form.get("ttl"))?).await?;
+        let answer = json!({ "token": token.expose(), "expires_at": expires_at.to_string() });
+        Ok(json_response(StatusCode::OK, &answer))
+    }
+
+    /// What was asked for, within what the maker itself may use.
+    fn session_integrations(
+        &self,
+        caller: &Caller<'_>,
+        asked: Option<&str>,
+    ) -> Result<Allowed<IntegrationName>, HttpError> {
+        let Some(asked) = asked else { return Ok(caller.integrations()) };
+        let mut names = Vec::new();
+        for name in asked.split([' ', ',']).filter(|name| !name.is_empty()) {
+            let integration = self.broker.integration(name).ok_or(HttpError::UnknownIntegration)?;
+            if !caller.integrations().permits(name) {
+                return Err(HttpError::Forbidden);
+            }
+            names.push(integration.name.clone());
+        }
+        Ok(Allowed::Only(names))
+    }
+
+    /// A broker's error with the page where the person may connect.
+    pub(super) fn failed(&self, error: BrokerError, integration: &Integration) -> HttpError {
+        HttpError::Broker(error, Some(format!("{}/integrations#{}", self.public_base, integration.name)))
+    }
+}
+
+/// The connection object of CONTRACT section 5.
+pub(super) fn connection_json(view: &View) -> Value {
+    let connection = &view.connection;
+    json!({
+        "connection": connection.id.as_str(),
+        "integration": connection.key.integration.as_str(),
+        "provider": connection.provider.as_str(),
+        "org_id": connection.key.person.org.as_str(),
+        "user_id": connection.key.person.user.as_str(),
+        "status": connection.status.as_str(),
+        "scopes": view.scopes,
+        "expires_at": view.expires_at.map(|at: Timestamp| at.to_string()),
+        "captured": view.captured,
+    })
+}
+
+fn integration_json(integration: &Integration, view: Option<&View>) -> Value {
+    let provider = &integration.provider;
+    json!({
+        "integration": integration.name.as_str(),
+        "provider": provider.id.as_str(),
+        "display_name": provider.display_name,
+        "category": provider.category,
+        "documentation": provider.documentation,
+        "configured": integration.missing.is_none(),
+        "status": view.map(|view| view.connection.status.as_str()),
+        "connection": view.map(|view| view.connection.id.as_str()),
+    })
+}
+
+fn lifetime(ttl: Option<&str>) -> Result<Duration, HttpError> {
+    let Some(ttl) = ttl else { return Ok(SESSION) };
+    let seconds: u64 = ttl.parse().map_err(|_| HttpError::bad_request("ttl has to be a whole number of seconds."))?;
+    let lifetime = Duration::from_secs(seconds);
+    if lifetime.is_zero() || lifetime > LONGEST_SESSION {
+        return Err(HttpError::bad_request("ttl has to be between one second and thirty days."));
+    }
+    Ok(lifetime)
+}

@@ -1,0 +1,188 @@
+//! The fields of a request's body: `multipart/form-data` as browsers' FormData sends it, urlencoded, or JSON, all alike.
+//! Bounded, and refused with a sentence where it cannot be read.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde_json::Value;
+
+use super::respond::HttpError;
+
+/// Names and values, each name once; a JSON object inside becomes `outer.inner`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    /// Reads the whole body, at most `limit` bytes.
+    pub(crate) async fn read(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Self, HttpError> {
+        let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: usize| length > limit) {
+            return Err(HttpError::TooLarge);
+        }
+        let bytes = match Limited::new(body, limit).collect().await {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(HttpError::TooLarge),
+            Err(_) => return Err(HttpError::bad_request("The body ended before it was whole.")),
+        };
+        Self::parse(headers, bytes).await
+    }
+
+    /// From the bytes of a body and its type.
+    async fn parse(headers: &HeaderMap, bytes: Bytes) -> Result<Self, HttpError> {
+        let content_type = match headers.get(CONTENT_TYPE) {
+            None if bytes.is_empty() => return Ok(Self::default()),
+            None => return Err(HttpError::UnsupportedMediaType),
+            Some(content_type) => content_type.to_str().map_err(|_| HttpError::UnsupportedMediaType)?,
+        };
+        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media_type.as_str() {
+            "application/x-www-form-urlencoded" => Self::from_query(&bytes),
+            "multipart/form-data" => Self::from_multipart(content_type, bytes).await,
+            "application/json" => Self::from_json(&bytes),
+            _ => Err(HttpError::UnsupportedMediaType),
+        }
+    }
+
+    /// From a query or an urlencoded body.
+    pub(crate) fn from_query(bytes: &[u8]) -> Result<Self, HttpError> {
+        if std::str::from_utf8(bytes).is_err() {
+            return Err(HttpError::bad_request("The form is not UTF-8."));
+        }
+        let mut form = Self::default();
+        for (name, value) in form_urlencoded::parse(bytes) {
+            form.insert(name.into_owned(), value.into_owned())?;
+        }
+        Ok(form)
+    }
+
+    async fn from_multipart(content_type: &str, bytes: Bytes) -> Result<Self, HttpError> {
+        let malformed = |_| HttpError::bad_request("The multipart form cannot be read.");
+        let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
+        let once = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(bytes)]);
+        let mut parts = multer::Multipart::new(once, boundary);
+        let mut form = Self::default();
+        while let Some(field) = parts.next_field().await.map_err(malformed)? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let value = field.bytes().await.map_err(malformed)?;
+            let value = String::from_utf8(value.into()).map_err(|_| HttpError::bad_request("A field is not UTF-8."))?;
+            form.insert(name, value)?;
+        }
+        Ok(form)
+    }
+
+    fn from_json(bytes: &[u8]) -> Result<Self, HttpError> {
+        let document: Value = serde_json::from_slice(bytes).map_err(|error| {
+            HttpError::bad_request(format!(
+                "The JSON body breaks off at line {}, column {}.",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        let Value::Object(fields) = document else {
+            return Err(HttpError::bad_request("The JSON body has to be an object."));
+        };
+        let mut form = Self::default();
+        for (name, value) in fields {
+            form.insert_json(name, value)?;
+        }
+        Ok(form)
+    }
+
+    fn insert_json(&mut self, name: String, value: Value) -> Result<(), HttpError> {
+        match value {
+            Value::Null => Ok(()),
+            Value::String(text) => self.insert(name, text),
+            Value::Number(number) => self.insert(name, number.to_string()),
+            Value::Bool(flag) => self.insert(name, flag.to_string()),
+            Value::Array(list) => {
+                let words: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+                let words =
+                    words.ok_or_else(|| HttpError::bad_request("A list in the JSON body holds what is not text."))?;
+                self.insert(name, words.join(" "))
+            }
+            Value::Object(fields) => fields.into_iter().try_for_each(|(inner, value)| match value {
+                Value::Object(_) => Err(HttpError::bad_request("The JSON body is nested too deep.")),
+                value => self.insert_json(format!("{name}.{inner}"), value),
+            }),
+        }
+    }
+
+    fn insert(&mut self, name: String, value: String) -> Result<(), HttpError> {
+        if self.0.insert(name, value).is_some() {
+            return Err(HttpError::bad_request("A field is sent twice."));
+        }
+        Ok(())
+    }
+
+    /// The field, unless it is missing or empty: a form cannot leave a field out, only empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The fields `{prefix}.…`, under the rest of their names.
+    pub(crate) fn under(&self, prefix: &str) -> BTreeMap<String, String> {
+        let rest = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
+        self.0.iter().filter_map(|(name, value)| Some((rest(name)?, value.clone()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(content_type: &str, body: &[u8]) -> Result<Vec<(String, String)>, u16> {
+        let mut headers = HeaderMap::new();
+        if !content_type.is_empty() {
+            headers.insert(CONTENT_TYPE, content_type.parse().expect("a header value"));
+        }
+        let parsed = futures_util::FutureExt::now_or_never(Form::parse(&headers, Bytes::copy_from_slice(body)));
+        let form = parsed.expect("the bytes are all there").map_err(|error| error.problem().status.as_u16())?;
+        Ok(form.0.into_iter().collect())
+    }
+
+    #[test]
+    fn bodies_of_all_types() {
+        fn check(content_type: &str, body: &str, expected: Result<&[(&str, &str)], u16>) {
+            let expected =
+                expected.map(|pairs| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
+            assert_eq!(parse(content_type, body.as_bytes()), expected, "{content_type} {body}");
+        }
+        let person: Result<&[(&str, &str)], u16> = Ok(&[("org_id", "o 1"), ("user_id", "ü")]);
+        check("application/x-www-form-urlencoded", "user_id=%C3%BC&org_id=o+1", person);
+        check("application/x-www-form-urlencoded;charset=UTF-8", "user_id=%C3%BC&org_id=o+1", person);
+        check("application/json", r#"{"user_id":"ü","org_id":"o 1","x":null}"#, person);
+        check(
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"user_id\"\r\n\r\nü\r\n--b\r\nContent-Disposition: form-data; name=\"org_id\"\r\n\r\no 1\r\n--b--\r\n",
+            person,
+        );
+        check(
+            "application/json",
+            r#"{"variables":{"subdomain":"acme"},"n":3,"s":["a","b"]}"#,
+            Ok(&[("n", "3"), ("s", "a b"), ("variables.subdomain", "acme")]),
+        );
+        check("", "", Ok(&[]));
+        check("", "x", Err(415));
+        check("text/plain", "x", Err(415));
+        check("application/json", "{", Err(400));
+        check("application/json", "[]", Err(400));
+        check("application/json", r#"{"a":{"b":{"c":1}}}"#, Err(400));
+        check("application/x-www-form-urlencoded", "a=1&a=2", Err(400));
+        check("multipart/form-data", "x", Err(400));
+        check("multipart/form-data; boundary=b", "--b\r\nContent-Disp", Err(400));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(kind in 0..3usize, body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let content_type = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"][kind];
+            let _ = parse(content_type, &body);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Who may speak to us from a browser, decided from headers alone: the Host rule of the open mode, foreign origins, and what
+//! CORS answers. Pure.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, HeaderName, ORIGIN, REFERER};
+use http::{HeaderMap, HeaderValue, Version, request};
+
+use super::Settings;
+
+/// What the headers say about where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crossing {
+    /// Not from a browser, or from a page of ours.
+    Same,
+    /// From a page of an allowed origin.
+    Allowed,
+    /// From a page of some other origin.
+    Foreign,
+}
+
+/// Why a request does not belong here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misdirected {
+    /// Host, `:authority` or the absolute form names somebody else.
+    WrongHost,
+    /// There is no single, readable Host.
+    NoHost,
+    /// The open mode, and a proxy stands in between.
+    Forwarded,
+}
+
+/// Checks Host and target form. In the open mode, where nobody proves anything, a Host that is not this machine's is a
+/// rebound name, and a forwarded request is somebody else's.
+pub(crate) fn check_host(head: &request::Parts, settings: &Settings) -> Result<(), Misdirected> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let header = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host.to_str().map_err(|_| Misdirected::NoHost)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Misdirected::NoHost),
+    };
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    // In HTTP/2 the authority is the host; in HTTP/1.1 it is the absolute form, which is for our own authority only.
+    if let (Some(authority), true) = (authority, head.version < Version::HTTP_2)
+        && !is_ours(authority, settings)
+    {
+        return Err(Misdirected::WrongHost);
+    }
+    let host = authority.or(header).ok_or(Misdirected::NoHost)?;
+    if settings.is_open() {
+        if !is_ours(host, settings) {
+            return Err(Misdirected::WrongHost);
+        }
+        if head.headers.keys().any(is_forwarding) {
+            return Err(Misdirected::Forwarded);
+        }
+    }
+    Ok(())
+}
+
+/// Where a request comes from. `Sec-Fetch-Site` speaks where browsers leave `Origin` out.
+pub(crate) fn crossing(headers: &HeaderMap, settings: &Settings) -> Crossing {
+    if let Some(origin) = headers.get(ORIGIN) {
+        return match origin.to_str() {
+            Ok(origin) if is_own_origin(origin, headers, settings) => Crossing::Same,
+            Ok(origin) if settings.allowed_origins.iter().any(|allowed| allowed == origin) => Crossing::Allowed,
+            _ => Crossing::Foreign,
+        };
+    }
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    match site {
+        Some(b"cross-site" | b"same-site") => {
+            // A link on an allowed page sends no Origin; its Referer cannot be forged by another page.
+            let referer = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+            let origin = referer.and_then(|referer| url::Url::parse(referer).ok()).map(|url| url.origin());
+            let allowed = origin.is_some_and(|origin| settings.allowed_origins.contains(&origin.ascii_serialization()));
+            if allowed { Crossing::Allowed } else { Crossing::Foreign }
+        }
+        _ => Crossing::Same,
+    }
+}
+
+/// The origins that callback messages go to: the allowed ones and our own.
+pub(crate) fn message_origins(settings: &Settings) -> Vec<String> {
+    let own = settings.public_url.origin().ascii_serialization();
+    std::iter::once(own).chain(settings.allowed_origins.iter().cloned()).collect()
+}
+
+/// A place that a browser may be sent to afterwards: a path of ours, or a URL of an allowed origin. `None` for all else.
+///
+/// Browsers read `\` as `/` and drop tabs and newlines, so a text with any of these is no place at all.
+pub(crate) fn return_to(text: &str, settings: &Settings) -> Option<String> {
+    if text.is_empty() || text.contains(['\\', '\t', '\n', '\r']) || text.chars().any(char::is_control) {
+        return None;
+    }
+    let own = &settings.public_url;
+    let url = if text.starts_with('/') { own.join(text).ok()? } else { url::Url::parse(text).ok()? };
+    if !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    let origin = url.origin().ascii_serialization();
+    let allowed = origin == own.origin().ascii_serialization() || settings.allowed_origins.contains(&origin);
+    (allowed && !text.starts_with("//")).then(|| url.into())
+}
+
+/// True for headers that only a proxy in front adds; `_` counts as `-`, as many servers fold it.
+fn is_forwarding(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "forwarded"
+        || matches!(name.as_bytes().get(..11), Some(b"x-forwarded" | b"x_forwarded"))
+        || matches!(name, "x-real-ip" | "x_real_ip" | "x-real_ip" | "x_real-ip")
+}
+
+fn is_own_origin(origin: &str, headers: &HeaderMap, settings: &Settings) -> bool {
+    if origin == settings.public_url.origin().ascii_serialization() {
+        return true;
+    }
+    // A page that was opened under another name of ours, such as 127.0.0.1 for localhost.
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    match (host, authority) {
+        (Some(host), Some(authority)) => host.eq_ignore_ascii_case(authority) && is_ours(host, settings),
+        _ => false,
+    }
+}
+
+/// Whether an authority is this machine's loopback, our public name, or one of `allowed_hosts`.
+fn is_ours(authority: &str, settings: &Settings) -> bool {
+    let Ok(parsed) = authority.parse::<http::uri::Authority>() else { return false };
+    if authority.contains('@') {
+        return false;
+    }
+    let host = parsed.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let loopback = match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    };
+    let public = settings.public_url.host_str().is_some_and(|public| public.eq_ignore_ascii_case(&host));
+    let authority = authority.to_ascii_lowercase();
+    loopback || public || settings.allowed_hosts.iter().any(|allowed| *allowed == host || *allowed == authority)
+}
+
+#[cfg(test)]
+#[path = "origin_tests.rs"]
+mod tests;

@@ -1,0 +1,377 @@
+//! From a failure to an answer: the one place that decides status, code and words (CONTRACT section 8). The person gets a
+//! sentence that helps, the log gets the cause, and neither gets a secret.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::forward::ForwardError;
+use super::origin::Misdirected;
+use crate::broker::BrokerError;
+use crate::oauth::DenialReason;
+use crate::route::TargetError;
+use crate::store::StoreError;
+use crate::upstream::UpstreamError;
+
+/// The header that says an answer is Keyferry's own.
+pub(crate) const KEYFERRY_ERROR: HeaderName = HeaderName::from_static("keyferry-error");
+
+/// The methods that a 405 of the call path names; others of their kind are forwarded as well.
+pub(crate) const FORWARDED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub(crate) enum HttpError {
+    /// Malformed, with a sentence for its author.
+    BadRequest(String),
+    /// No session or key, or a wrong one.
+    Unauthenticated,
+    /// Outside the caller's scope, or another person's.
+    Forbidden,
+    /// The open mode behind a proxy.
+    Forwarded,
+    /// A foreign page.
+    CrossSite,
+    /// No integration of that name.
+    UnknownIntegration,
+    /// Nothing is here.
+    NotFound,
+    /// The endpoint knows other methods.
+    MethodNotAllowed(&'static str),
+    /// A form or JSON body past the limit.
+    TooLarge,
+    /// A body of a type that the endpoint does not read.
+    UnsupportedMediaType,
+    /// A Host that is not ours.
+    WrongHost,
+    /// More header bytes or fields than allowed.
+    HeadersTooLarge,
+    /// The request has been here before.
+    LoopDetected,
+    /// SIGTERM came.
+    ShuttingDown,
+    /// The broker could not; with the page where the person may connect.
+    Broker(BrokerError, Option<String>),
+    /// The call could not be made.
+    Upstream(UpstreamError),
+}
+
+/// What an error becomes.
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+    retry_after: Option<Duration>,
+    connect_url: Option<String>,
+}
+
+impl HttpError {
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::BadRequest(detail.into())
+    }
+
+    pub(crate) fn broker(error: BrokerError) -> Self {
+        Self::Broker(error, None)
+    }
+
+    /// Status, code and words.
+    pub(crate) fn problem(&self) -> Problem {
+        let plain = |status, code, detail: &str| Problem {
+            status,
+            code,
+            detail: detail.to_owned(),
+            retry_after: None,
+            connect_url: None,
+        };
+        match self {
+            Self::BadRequest(detail) => plain(StatusCode::BAD_REQUEST, "bad_request", detail),
+            Self::Unauthenticated => plain(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Send a Keyferry session (kfs_…) or API key (kf_…) in Authorization; the one sent is missing, unknown or over.",
+            ),
+            Self::Forbidden => plain(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "This session or key does not cover that person, integration or method.",
+            ),
+            Self::Forwarded => plain(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Without callers Keyferry serves its own machine only, and this request came through a proxy. Configure callers.",
+            ),
+            Self::CrossSite => plain(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "A page of another origin may not ask this. Its origin can be allowed by server.allowed_origins.",
+            ),
+            Self::UnknownIntegration => {
+                plain(StatusCode::NOT_FOUND, "unknown_integration", "No integration of this name is configured.")
+            }
+            Self::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
+            Self::MethodNotAllowed(_) => {
+                plain(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method.")
+            }
+            Self::TooLarge => {
+                plain(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "The body is larger than this address takes.")
+            }
+            Self::UnsupportedMediaType => plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send a form (multipart/form-data or application/x-www-form-urlencoded) or JSON.",
+            ),
+            Self::WrongHost => plain(
+                StatusCode::MISDIRECTED_REQUEST,
+                "wrong_host",
+                "This Host is not Keyferry's. More names can be allowed by server.allowed_hosts.",
+            ),
+            Self::HeadersTooLarge => plain(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "The request's headers are too large.",
+            ),
+            Self::LoopDetected => plain(
+                StatusCode::LOOP_DETECTED,
+                "loop_detected",
+                "The request has passed through this Keyferry before.",
+            ),
+            Self::ShuttingDown => Problem {
+                retry_after: Some(Duration::from_secs(1)),
+                ..plain(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "Keyferry is shutting down; try again.")
+            },
+            Self::Broker(error, connect_url) => {
+                let mut problem = broker_problem(error);
+                if problem.status == StatusCode::FAILED_DEPENDENCY {
+                    problem.connect_url.clone_from(connect_url);
+                }
+                problem
+            }
+            Self::Upstream(error) => upstream_problem(error),
+        }
+    }
+
+    /// Logs the cause once, where it is decided: our own failures loudly, the caller's mistakes quietly.
+    pub(crate) fn log(&self, request_id: &str) {
+        let problem = self.problem();
+        let (status, code) = (problem.status.as_u16(), problem.code);
+        match self {
+            Self::Broker(error, _) if problem.status.is_server_error() => {
+                tracing::error!(request.id = request_id, status, code, cause = %error, "request failed");
+            }
+            Self::Upstream(error) => {
+                tracing::warn!(request.id = request_id, status, code, cause = %error, "call failed");
+            }
+            Self::Broker(error, _) => tracing::info!(request.id = request_id, status, code, cause = %error, "refused"),
+            _ => tracing::debug!(request.id = request_id, status, code, "refused"),
+        }
+    }
+
+    /// As `application/problem+json` (RFC 9457).
+    pub(crate) fn respond(&self, request_id: &str) -> Response<Body> {
+        let problem = self.problem();
+        let mut document = json!({
+            "type": format!("urn:keyferry:error:{}", problem.code),
+            "title": problem.status.canonical_reason().unwrap_or_default(),
+            "status": problem.status.as_u16(),
+            "detail": problem.detail,
+            "code": problem.code,
+            "request_id": request_id,
+        });
+        if let Some(connect_url) = &problem.connect_url {
+            document["connect_url"] = Value::from(connect_url.as_str());
+        }
+        let mut response = json_response(problem.status, &document);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.mark(&mut response, &problem);
+        response
+    }
+
+    /// Puts the headers of an error onto an answer of any shape.
+    pub(crate) fn mark(&self, response: &mut Response<Body>, problem: &Problem) {
+        let headers = response.headers_mut();
+        headers.insert(KEYFERRY_ERROR, HeaderValue::from_static(problem.code));
+        if let Some(wait) = problem.retry_after {
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+        }
+        if let Self::MethodNotAllowed(allow) = self {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if problem.status == StatusCode::UNAUTHORIZED {
+            headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyferry\""));
+        }
+    }
+}
+
+fn broker_problem(error: &BrokerError) -> Problem {
+    let plain = |status, code, detail: &str| Problem {
+        status,
+        code,
+        detail: detail.to_owned(),
+        retry_after: None,
+        connect_url: None,
+    };
+    match error {
+        BrokerError::NotConfigured(sentence) => {
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "integration_not_configured", sentence)
+        }
+        BrokerError::Invalid(sentence) => plain(StatusCode::BAD_REQUEST, "bad_request", sentence),
+        BrokerError::NotConnected => plain(
+            StatusCode::FAILED_DEPENDENCY,
+            "not_connected",
+            "This person has not connected an account yet. Open connect_url to do so.",
+        ),
+        BrokerError::ReconnectRequired => plain(
+            StatusCode::FAILED_DEPENDENCY,
+            "reconnect_required",
+            "The provider no longer accepts this connection. Open connect_url to connect again.",
+        ),
+        BrokerError::Forbidden => plain(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This authorization was begun by somebody else; nothing was connected.",
+        ),
+        BrokerError::StateMismatch(_) | BrokerError::Callback(_) => plain(
+            StatusCode::BAD_REQUEST,
+            "state_mismatch",
+            "This link is not valid here: it was used, is over, or belongs to another browser. Start again from the application.",
+        ),
+        BrokerError::Denied(reason) => plain(
+            StatusCode::BAD_REQUEST,
+            "authorization_denied",
+            match reason {
+                DenialReason::AccessDenied => {
+                    "Access was not granted, so nothing was connected. You can start again at any time."
+                }
+                DenialReason::InvalidScope => {
+                    "The provider does not offer the permissions that were asked for. Whoever runs this application has to change the scopes."
+                }
+                DenialReason::ProviderTrouble => "The provider had trouble of its own. Please start again in a while.",
+                DenialReason::Refused => {
+                    "The provider refused the request. Whoever runs this application has to check its registration there."
+                }
+            },
+        ),
+        BrokerError::TokenEndpoint { retry_after, .. } => Problem {
+            retry_after: *retry_after,
+            ..plain(
+                StatusCode::BAD_GATEWAY,
+                "token_endpoint_failed",
+                "The provider did not give a token. The connection is kept; try again.",
+            )
+        },
+        BrokerError::Blocked(_) => blocked(),
+        BrokerError::Store(error) => match error.as_ref() {
+            StoreError::Unopenable { .. } => plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "store_unavailable",
+                "A stored record cannot be opened with the configured store keys. It is kept as it is.",
+            ),
+            _ => Problem {
+                retry_after: Some(Duration::from_secs(2)),
+                ..plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "store_unavailable",
+                    "The store cannot be reached at the moment; nothing is lost. Try again.",
+                )
+            },
+        },
+        BrokerError::Internal(_) => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something went wrong inside Keyferry; the log has the cause.",
+        ),
+    }
+}
+
+fn upstream_problem(error: &UpstreamError) -> Problem {
+    let plain = |status, code, detail: &str| Problem {
+        status,
+        code,
+        detail: detail.to_owned(),
+        retry_after: None,
+        connect_url: None,
+    };
+    match error {
+        UpstreamError::Timeout { .. } => {
+            plain(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The provider did not answer in time.")
+        }
+        UpstreamError::Blocked { .. } => blocked(),
+        _ => plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached."),
+    }
+}
+
+fn blocked() -> Problem {
+    Problem {
+        status: StatusCode::BAD_GATEWAY,
+        code: "blocked_address",
+        detail:
+            "The provider's host has an address that Keyferry does not dial. The operator can allow it by net.allow."
+                .into(),
+        retry_after: None,
+        connect_url: None,
+    }
+}
+
+impl From<TargetError> for HttpError {
+    fn from(error: TargetError) -> Self {
+        Self::BadRequest(format!("The path is not forwarded: {error}."))
+    }
+}
+
+impl From<Misdirected> for HttpError {
+    fn from(misdirected: Misdirected) -> Self {
+        match misdirected {
+            Misdirected::WrongHost => Self::WrongHost,
+            Misdirected::NoHost => Self::bad_request("Send exactly one Host."),
+            Misdirected::Forwarded => Self::Forwarded,
+        }
+    }
+}
+
+impl From<BrokerError> for HttpError {
+    fn from(error: BrokerError) -> Self {
+        Self::broker(error)
+    }
+}
+
+impl From<ForwardError> for HttpError {
+    fn from(error: ForwardError) -> Self {
+        match error {
+            ForwardError::Target(error) => error.into(),
+            ForwardError::Loop(_) => Self::LoopDetected,
+            ForwardError::Method(_) => Self::MethodNotAllowed(FORWARDED),
+            ForwardError::Upstream(error) => Self::Upstream(error),
+        }
+    }
+}
+
+/// The answer to a request whose head cannot be read, by the status that the HTTP layer found for it.
+pub fn malformed(status: StatusCode) -> Response<Bytes> {
+    let error = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => HttpError::HeadersTooLarge,
+        _ => HttpError::bad_request("The request is not HTTP that can be read."),
+    };
+    let (mut head, body) = error.respond("unread").into_parts();
+    head.status = status;
+    let body = match body {
+        Body::Full(content) => content,
+        Body::Empty | Body::Upstream(_) => Bytes::new(),
+    };
+    Response::from_parts(head, body)
+}
+
+/// JSON of our own: never stored by anybody.
+pub(crate) fn json_response(status: StatusCode, document: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(document.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}

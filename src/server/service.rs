@@ -1,0 +1,183 @@
+//! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the endpoint.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures_util::FutureExt as _;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::Settings;
+use super::body::Body;
+use super::endpoint::Endpoint;
+use super::origin::{self, Crossing};
+use super::respond::HttpError;
+use crate::broker::{Broker, Integration};
+use crate::route::Via;
+use crate::upstream::Upstream;
+
+/// Everything that answers on the listener for callers and browsers.
+pub struct Service {
+    pub(super) settings: Settings,
+    pub(super) broker: Arc<Broker>,
+    pub(super) upstream: Upstream,
+    /// Scheme, authority and base path as browsers know them.
+    pub(super) public_base: String,
+    /// Our name on the way of a call, by which we know our own again.
+    pub(super) via: Via,
+    /// Begins every request id.
+    instance: String,
+    requests: AtomicU64,
+    draining: AtomicBool,
+}
+
+impl Service {
+    /// Puts the parts together. `instance` is a random name of this process.
+    pub fn new(
+        settings: Settings,
+        broker: Arc<Broker>,
+        upstream: Upstream,
+        public_base: String,
+        instance: String,
+    ) -> Self {
+        Self {
+            settings,
+            broker,
+            upstream,
+            public_base,
+            via: Via::new(&instance),
+            instance,
+            requests: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on readiness says that this process is going.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process is going.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Answers one request. Never fails: every failure has an answer.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let cors = AllowedOrigin::of(request.headers());
+        let crossing = origin::crossing(request.headers(), &self.settings);
+        let mut response = match self.dispatch(request, crossing, number).await {
+            Ok(response) => response,
+            Err(error) => {
+                let request_id = self.request_id(number);
+                error.log(&request_id);
+                error.respond(&request_id)
+            }
+        };
+        if let (Crossing::Allowed, Some(origin)) = (crossing, cors) {
+            origin.allow(response.headers_mut());
+        }
+        response
+    }
+
+    async fn dispatch(
+        &self,
+        request: Request<Incoming>,
+        crossing: Crossing,
+        number: u64,
+    ) -> Result<Response<Body>, HttpError> {
+        let (head, body) = request.into_parts();
+        origin::check_host(&head, &self.settings)?;
+        let uri = head.uri.clone();
+        let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let endpoint = Endpoint::parse(path_and_query, &self.settings.base_path)?;
+        if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head.method, uri.query()) {
+            return Err(HttpError::CrossSite);
+        }
+        if crossing == Crossing::Allowed && is_preflight(&head.method, &head.headers) {
+            return Ok(preflight(&head.headers));
+        }
+        if let Some(methods) = endpoint.methods()
+            && !methods.split(", ").any(|method| method == head.method.as_str())
+        {
+            return Err(HttpError::MethodNotAllowed(methods));
+        }
+        let request = Request::from_parts(head, body);
+        match endpoint {
+            Endpoint::Call(target) => self.call(target, request).await,
+            // Boxed, so that the future of a call stays small: these are rare, and calls are not.
+            Endpoint::Integrations => self.integrations(request).boxed().await,
+            Endpoint::Sessions => self.sessions(request).boxed().await,
+            Endpoint::Authorize(name) => self.authorize(name, request).boxed().await,
+            Endpoint::Callback(name) => {
+                let request_id = self.request_id(number);
+                self.callback(self.integration(name)?, request, &request_id).boxed().await
+            }
+            Endpoint::Confirm(name) => self.confirm(name, request).boxed().await,
+            Endpoint::Credentials(name) => self.credentials(name, request).boxed().await,
+            Endpoint::Connection(name) => self.connection(name, request).boxed().await,
+            Endpoint::Unknown => Err(HttpError::NotFound),
+        }
+    }
+
+    pub(super) fn integration(&self, name: &str) -> Result<&Arc<Integration>, HttpError> {
+        self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
+    }
+
+    fn request_id(&self, number: u64) -> String {
+        format!("{}-{number:x}", self.instance)
+    }
+}
+
+/// A browser follows a redirect or a link to these from anywhere. They are safe so: state, cookie and one-time ticket decide.
+fn is_exempt(endpoint: &Endpoint<'_>, method: &Method, query: Option<&str>) -> bool {
+    match endpoint {
+        Endpoint::Callback(_) => method == Method::GET || method == Method::POST,
+        Endpoint::Authorize(_) => {
+            let starts = |query: &str| query.split('&').any(|pair| pair.starts_with("start="));
+            method == Method::GET && query.is_some_and(starts)
+        }
+        _ => false,
+    }
+}
+
+fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whatever is asked for may be asked: the caller's own key or session decides, and no cookie travels along.
+fn preflight(headers: &HeaderMap) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    for (asked, answer) in [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ] {
+        if let Some(asked) = headers.get(asked) {
+            response.headers_mut().insert(answer, asked.clone());
+        }
+    }
+    response.headers_mut().insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    response
+}
+
+/// The origin that a request came from, to be named in the answer when it is an allowed one. Credentials are never allowed.
+struct AllowedOrigin(HeaderValue);
+
+impl AllowedOrigin {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.get(ORIGIN).cloned().map(Self)
+    }
+
+    fn allow(self, headers: &mut HeaderMap) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+        headers.append(VARY, HeaderValue::from_static("origin"));
+    }
+}
