@@ -207,7 +207,7 @@ async fn everything_goes_through_the_proxy() {
     .await;
     let mut setup = Setup::new("https://provider.test:8443");
     setup.net.ca_file = Some(authority.root.clone());
-    setup.net.proxy = Some(format!("http://us%20er:pass@{proxy}"));
+    setup.net.proxy = Some(format!("http://us%20er:pass@{proxy}").into());
     let sidecar = setup.run().await;
     let answer = get(sidecar.address, "/proxy/x/a", "").await;
     assert!(answer.ends_with("HTTP/1.1 host=provider.test:8443 authority=- /a"), "{answer}");
@@ -215,7 +215,7 @@ async fn everything_goes_through_the_proxy() {
     assert!(connect.starts_with("CONNECT provider.test:8443 HTTP/1.1\r\nHost: provider.test:8443\r\n"), "{connect}");
     assert!(connect.contains("Proxy-Authorization: Basic dXMgZXI6cGFzcw==\r\n"), "{connect}");
 
-    let settings = Settings { proxy: Some(format!("http://{proxy}")), ..Settings::default() };
+    let settings = Settings { proxy: Some(format!("http://{proxy}").into()), ..Settings::default() };
     let refused = dial(&ready("https://refused.test"), &settings).await.expect_err("refused");
     assert!(with_causes(&refused).contains("the proxy answered 403"), "{refused:?}");
     // A proxy is no way around the address check, and no place for a token in plain.

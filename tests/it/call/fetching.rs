@@ -161,7 +161,7 @@ async fn through_the_proxy() {
     .await;
     let settings = Settings {
         ca_file: Some(authority.root.clone()),
-        proxy: Some(format!("http://user:pass@{proxy}")),
+        proxy: Some(format!("http://user:pass@{proxy}").into()),
         ..Settings::default()
     };
     let answer = fetch("https://provider.test/token", false, settings.clone()).await.expect("an answer");

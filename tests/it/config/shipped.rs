@@ -121,6 +121,7 @@ fn requests(provider: &Provider) -> String {
         obtained_at: Timestamp::from_unix_millis(0),
         expires_at: None,
         refresh_expires_at: None,
+        subject: None,
         captured: BTreeMap::new(),
     };
     let values = Values { client: Some(&client), state: Some("the-state"), ..Values::default() };
