@@ -103,9 +103,11 @@ impl Broker {
             ..values(&client, &flow.variables)
         };
         let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values);
+        // A token's life is counted from before it was asked for, so that it is never thought to live longer than it does.
+        let asked_at = self.clock.now();
         let answer = self.ask(integration, request).await?;
         let mut grant =
-            oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, self.clock.now())?;
+            oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, asked_at)?;
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }

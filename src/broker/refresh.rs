@@ -69,12 +69,13 @@ impl Broker {
         if !is_refreshable(&integration, &live.grant) {
             return self.end(stored, live.version, "there is nothing to refresh it with").await;
         }
+        let asked_at = self.clock.now();
         let answer = match self.ask_refresh(&integration, &stored, &live.grant).await {
             Ok(answer) => answer,
             Err(error) => return Err(self.pause(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
-        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, self.clock.now()) {
+        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, asked_at) {
             Ok(grant) => self.persist(&integration, stored, live.version, grant).await,
             Err(error @ TokenError::Terminal { .. }) => {
                 // Perhaps somebody else refreshed or reconnected while we asked; then theirs counts.

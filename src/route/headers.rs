@@ -211,7 +211,6 @@ fn is_removed_outbound(name: &str) -> bool {
         )
         || name.starts_with("keyferry-")
         || name.starts_with("x-forwarded-")
-        || name.starts_with("sec-fetch-")
 }
 
 fn is_removed_inbound(name: &str) -> bool {

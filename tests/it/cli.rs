@@ -131,7 +131,11 @@ async fn keys_are_shown_once_and_their_table_is_right() {
     let keyferry = Keyferry::start(Configuration::new().toml(&table)).await;
     keyferry.request("GET", "/integrations/notion/connection").send().await.expect_problem(401, "unauthenticated");
     let known = keyferry.request_for("GET", "/integrations/notion/connection", Person::ADA);
-    known.header("authorization", &format!("Bearer {key}")).send().await.expect_problem(424, "not_connected");
+    known
+        .header("authorization", &format!("Bearer {key}"))
+        .send()
+        .await
+        .expect_problem(500, "integration_not_configured");
 }
 
 #[tokio::test]

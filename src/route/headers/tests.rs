@@ -61,7 +61,7 @@ fn what_the_provider_gets() {
         &[],
     );
     check(&[("x-real-ip", "1"), ("x_real_ip", "2"), ("proxy", "http://evil"), ("proxy_authorization", "x")], &[]);
-    check(&[("sec-fetch-site", "none"), ("expect", "100-continue"), ("host", "other"), ("http2-settings", "A")], &[]);
+    check(&[("expect", "100-continue"), ("host", "other"), ("http2-settings", "A")], &[]);
     // Hop by hop.
     check(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("proxy-connection", "keep-alive")], &[]);
     check(&[("te", "gzip, trailers;q=1"), ("connection", "te")], &["te: trailers"]);
