@@ -74,10 +74,11 @@ pub fn refreshed_grant(
 ) -> Result<Grant, TokenError> {
     let kept_access_token = (protocol.refresh == RefreshMode::Extend).then_some(&old.access_token);
     let answer = parse(protocol, status, body, now, kept_access_token)?;
+    let said = answer.refresh_expires_at;
     let mut renewed = old.renewed(answer);
-    // A sliding refresh token that was kept lives on from now.
-    if protocol.refresh == RefreshMode::Extend || renewed.refresh_expires_at.is_none() {
-        renewed.refresh_expires_at = protocol.refresh_token_lifetime.map(|lifetime| now.plus(lifetime));
+    // The declared lifetime is that of an idle refresh token, and it has just been used: it starts again, kept or not.
+    if let (None, Some(lifetime)) = (said, protocol.refresh_token_lifetime) {
+        renewed.refresh_expires_at = Some(now.plus(lifetime));
     }
     Ok(renewed)
 }

@@ -140,6 +140,20 @@ fn refreshes_keep_and_replace() {
     assert_eq!(seen(&extended), ("A".into(), Some("R".into()), Some(9), "a".into()));
 }
 
+#[test]
+fn use_restarts_the_idle_life_of_a_refresh_token() {
+    let protocol = Protocol { refresh_token_lifetime: Some(Duration::from_secs(600)), ..Protocol::default() };
+    let old = exchange(&protocol, 200, r#"{"access_token":"A","refresh_token":"R"}"#).expect("a grant");
+    let later = now().plus(Duration::from_secs(500));
+    let check = |body: &str, expected_seconds: u64| {
+        let renewed = refreshed_grant(&protocol, 200, body.as_bytes(), &old, later).expect("a grant");
+        assert_eq!(renewed.refresh_expires_at, Some(later.plus(Duration::from_secs(expected_seconds))), "{body}");
+    };
+    check(r#"{"access_token":"B"}"#, 600);
+    check(r#"{"access_token":"B","refresh_token":"S"}"#, 600);
+    check(r#"{"access_token":"B","refresh_token":"S","refresh_token_expires_in":100}"#, 100);
+}
+
 proptest! {
     #[test]
     fn any_body_is_answered(status in 100u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {

@@ -94,7 +94,7 @@ async fn and_sigterm_lets_it_end() {
     assert!(keyferry.wait(LIMIT).await.status.success());
 
     server.change(json!({ "token_delay_ms": 0 })).await;
-    keyferry.restart().await;
+    keyferry.start_again().await;
     keyferry.call("acme", "/api/me", Person::ADA).await.expect(200);
     assert_eq!(server.count("/token/refresh_token").await, 1);
 }

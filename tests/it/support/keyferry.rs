@@ -237,14 +237,14 @@ impl Keyferry {
     /// Kills it as a crash does, and starts it again on the same files and ports.
     pub(crate) async fn crash_and_restart(&mut self) {
         self.process.kill();
-        self.launch_again().await;
+        self.start_again().await;
     }
 
     /// Ends it with SIGTERM, and starts it again on the same files and ports.
     pub(crate) async fn restart(&mut self) {
         self.terminate();
         self.wait(Duration::from_secs(60)).await;
-        self.launch_again().await;
+        self.start_again().await;
     }
 
     /// Panics when one of `secrets`, or a secret of its own configuration, stands in its log or in a file that it wrote.
@@ -259,7 +259,8 @@ impl Keyferry {
         }
     }
 
-    async fn launch_again(&mut self) {
+    /// Starts it again on the same files and ports, after its end.
+    pub(crate) async fn start_again(&mut self) {
         self.configuration.write(self.folder.path(), self.port.address(), &self.public_url);
         let (process, address, admin) = launch(self.folder.path(), &self.configuration).await;
         (self.process, self.address, self.admin) = (process, address, admin);
