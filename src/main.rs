@@ -1,6 +1,6 @@
 //! The process and nothing else: core dumps, panics, TLS provider, arguments, environment, runtime, signals, exit code.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -17,12 +17,15 @@ fn main() -> ExitCode {
     forbid_core_dumps();
     rustls::crypto::ring::default_provider().install_default().expect("nothing has installed a provider before main");
     let arguments = Arguments::parse();
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    // The one place that reads the environment.
     let environment = std::env::vars_os().collect();
 
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => panic!("no threads to run on: {error}"),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "keyferry: no threads to run on: {error}");
+            return ExitCode::FAILURE;
+        }
     };
     runtime.block_on(cli::run(arguments, environment, stop_signal))
 }

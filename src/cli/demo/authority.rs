@@ -284,9 +284,9 @@ impl Authority {
         let from_header = basic.and_then(basic_credentials);
         let from_form =
             form.get("client_secret").and_then(|secret| Some((form.get("client_id")?.clone(), secret.clone())));
-        let (id, secret) = match (basic, from_header, from_form) {
-            (Some(_), Some(credentials), None) | (None, None, Some(credentials)) => credentials,
-            _ => return false,
+        let ((Some(_), Some((id, secret)), None) | (None, None, Some((id, secret)))) = (basic, from_header, from_form)
+        else {
+            return false;
         };
         id == self.registration.client_id && Secret::new(secret) == self.registration.client_secret
     }

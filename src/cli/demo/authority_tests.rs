@@ -88,7 +88,7 @@ fn requests_are_checked() {
 fn a_code_brings_tokens_once_and_its_second_use_ends_them() {
     let mut authority = authority();
     let code = code(&mut authority);
-    let tokens = exchange(&mut authority, &code, VERIFIER).ok().expect("tokens");
+    let tokens = exchange(&mut authority, &code, VERIFIER).expect("tokens");
     assert_eq!((tokens.number, tokens.scope.as_str(), tokens.account.id), (1, "notes.read", "ada"));
     assert!(authority.bearer(tokens.access_token.expose(), now()).is_some());
     assert_eq!(error(exchange(&mut authority, &code, VERIFIER)), "invalid_grant");
@@ -108,8 +108,8 @@ fn a_wrong_verifier_spends_the_code() {
 fn refresh_tokens_rotate_and_reuse_ends_the_grant() {
     let mut authority = authority();
     let code = code(&mut authority);
-    let first = exchange(&mut authority, &code, VERIFIER).ok().expect("tokens");
-    let second = refresh(&mut authority, &first.refresh_token).ok().expect("tokens");
+    let first = exchange(&mut authority, &code, VERIFIER).expect("tokens");
+    let second = refresh(&mut authority, &first.refresh_token).expect("tokens");
     assert_eq!(second.number, 2);
     assert_eq!(authority.bearer(first.access_token.expose(), now()), None);
     assert!(authority.bearer(second.access_token.expose(), now()).is_some());
@@ -122,7 +122,7 @@ fn refresh_tokens_rotate_and_reuse_ends_the_grant() {
 fn access_tokens_end_by_time_and_by_revocation() {
     let mut authority = authority();
     let code = code(&mut authority);
-    let tokens = exchange(&mut authority, &code, VERIFIER).ok().expect("tokens");
+    let tokens = exchange(&mut authority, &code, VERIFIER).expect("tokens");
     let token = tokens.access_token.expose();
     assert!(authority.bearer(token, now().plus(Duration::from_secs(59))).is_some());
     assert_eq!(authority.bearer(token, now().plus(Duration::from_secs(60))), None);
