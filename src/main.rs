@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use keyferry::cli::{self, Arguments};
@@ -11,6 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// 128 and the number of SIGINT, as shells write it.
 const IMPATIENT: i32 = 130;
+
+/// `timeout`, and wrappers that pass a terminal's signal on, send one wish twice; a person does not press keys so fast.
+const ONE_WISH: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
     telemetry::log_panics();
@@ -49,9 +53,14 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     };
     Ok(async move {
         next().await;
+        let first = Instant::now();
         tokio::spawn(async move {
-            next().await;
-            std::process::exit(IMPATIENT);
+            loop {
+                next().await;
+                if first.elapsed() > ONE_WISH {
+                    std::process::exit(IMPATIENT);
+                }
+            }
         });
     })
 }
