@@ -8,8 +8,9 @@
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
-# glibc and ring go into the binary. With a target named, the flag leaves build scripts and macros alone.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# glibc and ring go into the binary. With a target named, the flags leave build scripts and macros alone. A static binary
+# does not find the system call for random bytes at run time and would read /dev/urandom, so it is told.
+ENV RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"'
 
 # The dependencies alone, so that this layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./

@@ -1,7 +1,8 @@
 //! The process and nothing else: core dumps, panics, TLS provider, arguments, environment, runtime, signals, exit code.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use keyferry::cli::{self, Arguments};
@@ -12,17 +13,23 @@ use tokio::signal::unix::{SignalKind, signal};
 /// 128 and the number of SIGINT, as shells write it.
 const IMPATIENT: i32 = 130;
 
+/// `timeout`, and wrappers that pass a terminal's signal on, send one wish twice; a person does not press keys so fast.
+const ONE_WISH: Duration = Duration::from_millis(300);
+
 fn main() -> ExitCode {
     telemetry::log_panics();
     forbid_core_dumps();
     rustls::crypto::ring::default_provider().install_default().expect("nothing has installed a provider before main");
     let arguments = Arguments::parse();
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    // The one place that reads the environment.
     let environment = std::env::vars_os().collect();
 
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => panic!("no threads to run on: {error}"),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "keyferry: no threads to run on: {error}");
+            return ExitCode::FAILURE;
+        }
     };
     runtime.block_on(cli::run(arguments, environment, stop_signal))
 }
@@ -46,9 +53,14 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     };
     Ok(async move {
         next().await;
+        let first = Instant::now();
         tokio::spawn(async move {
-            next().await;
-            std::process::exit(IMPATIENT);
+            loop {
+                next().await;
+                if first.elapsed() > ONE_WISH {
+                    std::process::exit(IMPATIENT);
+                }
+            }
         });
     })
 }

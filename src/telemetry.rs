@@ -56,7 +56,7 @@ pub fn start(settings: &Settings) -> Result<(), TelemetryError> {
 
 /// Logs where a panic happened, and never what it said: a message may quote the value that it choked on.
 pub fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| report(panic)));
+    std::panic::set_hook(Box::new(report));
 }
 
 fn report(panic: &PanicHookInfo<'_>) {

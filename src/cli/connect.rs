@@ -43,7 +43,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID")]
     user: Option<String>,
 
-    /// Where the sidecar is [default: KEYFERRY_URL, or http://localhost:8080]
+    /// Where the sidecar is [default: KEYFERRY_URL, or port 8080 of this machine]
     #[arg(long)]
     url: Option<Url>,
 

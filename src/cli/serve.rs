@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// What browsers reach it as, instead of server.public_url: https://keys.example.com
+    /// What browsers reach it as, instead of server.public_url
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 

@@ -25,7 +25,7 @@ struct Demo {
 impl Demo {
     async fn start(folder: &tempfile::TempDir) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyferry"));
-        command.env_clear().env("TMPDIR", folder.path()).args(["demo", "--port", "0", "--token-life", "2s"]);
+        command.env_clear().env("TMPDIR", folder.path()).args(["demo", "--port", "0", "--token-life", "4s"]);
         let mut process = Process::start("keyferry demo", command);
         let said = process
             .output("introduction", LIMIT, |demo| demo.stdout().contains("What happens").then(|| demo.stdout()))

@@ -2,6 +2,7 @@
 
 mod config; // every mistake and its sentence, precedence, the sample
 mod layers; // a module names only lower ones
+mod readme; // every key explained, every block of TOML loads
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
 mod support; // the binary under test, an authorization server, SDKs, a browser, a raw socket
 

@@ -69,12 +69,18 @@ struct Grant {
     account: &'static Account,
     scopes: Vec<&'static str>,
     is_alive: bool,
-    /// How many access tokens it has had.
-    issued: u32,
-    access_token: Secret,
-    expires_at: Timestamp,
+    /// The live ones; the last is the newest. As at most providers, a refresh leaves the one before to its own end, so
+    /// that calls under way are answered.
+    access_tokens: Vec<AccessToken>,
     refresh_token: Secret,
     spent_refresh_tokens: HashSet<String>,
+}
+
+struct AccessToken {
+    token: Secret,
+    expires_at: Timestamp,
+    /// 1 for the first of its grant.
+    number: u32,
 }
 
 /// What the authorization page shows.
@@ -212,18 +218,17 @@ impl Authority {
         let is_same_redirect = form.get("redirect_uri") == Some(&self.registration.redirect_uri);
         let failure = Refused { error: "server_error", description: "no entropy" };
         let (access_token, refresh_token) = draw().zip(draw()).ok_or(failure)?;
+        let expires_at = now.plus(self.token_life);
         self.grants.push(Grant {
             account: code.account,
             scopes: code.request.scopes.clone(),
             is_alive: is_proven && is_same_redirect,
-            issued: 1,
-            access_token,
-            expires_at: now.plus(self.token_life),
-            refresh_token,
+            access_tokens: vec![AccessToken { token: access_token.clone(), expires_at, number: 1 }],
+            refresh_token: refresh_token.clone(),
             spent_refresh_tokens: HashSet::new(),
         });
         match (is_proven, is_same_redirect) {
-            (true, true) => Ok(self.tokens(self.grants.len() - 1)),
+            (true, true) => Ok(self.tokens(self.grants.len() - 1, access_token, 1)),
             (false, _) => Err(GRANT("the code_verifier does not fit the code_challenge")),
             (_, false) => Err(GRANT("the redirect_uri is not that of the authorization request")),
         }
@@ -243,29 +248,32 @@ impl Authority {
         let (access_token, refresh_token) = draw().zip(draw()).ok_or(failure)?;
         let grant = &mut self.grants[index];
         grant.spent_refresh_tokens.insert(token.to_owned());
-        grant.issued += 1;
-        grant.access_token = access_token;
-        grant.expires_at = now.plus(self.token_life);
+        let number = grant.access_tokens.last().map_or(1, |newest| newest.number + 1);
+        grant.access_tokens.retain(|old| now < old.expires_at);
+        let expires_at = now.plus(self.token_life);
+        grant.access_tokens.push(AccessToken { token: access_token.clone(), expires_at, number });
         grant.refresh_token = refresh_token;
-        Ok(self.tokens(index))
+        Ok(self.tokens(index, access_token, number))
     }
 
-    fn tokens(&self, index: usize) -> Tokens {
+    fn tokens(&self, index: usize, access_token: Secret, number: u32) -> Tokens {
         let grant = &self.grants[index];
         Tokens {
-            access_token: grant.access_token.clone(),
+            access_token,
             refresh_token: grant.refresh_token.clone(),
             life: self.token_life,
             scope: grant.scopes.join(" "),
             account: grant.account,
-            number: grant.issued,
+            number,
         }
     }
 
     /// RFC 7009: either token ends the grant; a token that nobody knows is no error. Gives whose grant it was.
     pub(super) fn revoke(&mut self, token: &str) -> Option<&'static Account> {
         let token = Secret::new(token);
-        let is_meant = |grant: &&mut Grant| grant.access_token == token || grant.refresh_token == token;
+        let is_meant = |grant: &&mut Grant| {
+            grant.refresh_token == token || grant.access_tokens.iter().any(|access| access.token == token)
+        };
         let grant = self.grants.iter_mut().filter(|grant| grant.is_alive).find(is_meant)?;
         grant.is_alive = false;
         Some(grant.account)
@@ -274,9 +282,12 @@ impl Authority {
     /// Whom a live access token stands for.
     pub(super) fn bearer(&self, token: &str, now: Timestamp) -> Option<Bearer> {
         let token = Secret::new(token);
-        let is_live = |grant: &&Grant| grant.is_alive && now < grant.expires_at && grant.access_token == token;
-        let grant = self.grants.iter().find(is_live)?;
-        Some(Bearer { account: grant.account, scopes: grant.scopes.clone(), number: grant.issued })
+        let is_live = |access: &&AccessToken| now < access.expires_at && access.token == token;
+        let find = |grant: &Grant| {
+            let access = grant.access_tokens.iter().find(is_live)?;
+            Some(Bearer { account: grant.account, scopes: grant.scopes.clone(), number: access.number })
+        };
+        self.grants.iter().filter(|grant| grant.is_alive).find_map(find)
     }
 
     /// Client authentication, `client_secret_basic` or `client_secret_post` and never both (RFC 6749 section 2.3).
@@ -284,9 +295,9 @@ impl Authority {
         let from_header = basic.and_then(basic_credentials);
         let from_form =
             form.get("client_secret").and_then(|secret| Some((form.get("client_id")?.clone(), secret.clone())));
-        let (id, secret) = match (basic, from_header, from_form) {
-            (Some(_), Some(credentials), None) | (None, None, Some(credentials)) => credentials,
-            _ => return false,
+        let ((Some(_), Some((id, secret)), None) | (None, None, Some((id, secret)))) = (basic, from_header, from_form)
+        else {
+            return false;
         };
         id == self.registration.client_id && Secret::new(secret) == self.registration.client_secret
     }
