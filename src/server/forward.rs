@@ -41,44 +41,94 @@ pub enum ForwardError {
 /// otherwise the 401 is passed on, and the new token serves the next call.
 ///
 /// Dropped, it cancels the exchange with the provider, and so does the answer's body.
-pub async fn forward<R, F>(
-    upstream: &Upstream,
+pub fn forward<'a, R, F>(
+    upstream: &'a Upstream,
     via: &Via,
-    ready: &Ready,
+    ready: &'a Ready,
     request: Request<Incoming>,
-    target: &Target<'_>,
+    target: &'a Target<'a>,
     may_renew: bool,
+    renew: R,
+) -> impl Future<Output = Result<Response<Body>, ForwardError>> + use<'a, R, F>
+where
+    R: FnOnce() -> F,
+    F: Future<Output = Option<Arc<Ready>>>,
+{
+    // Done before the future begins, so that it carries one request and not the one that came beside the one that goes.
+    let prepared = Prepared::new(via, ready, request, target, may_renew);
+    async move {
+        let Prepared { request, again, upgrade } = prepared?;
+        let answer = match &upgrade {
+            None => upstream.send(ready.destination(), request).await?,
+            // Boxed, because it is rare and large.
+            Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await?,
+        };
+        match again {
+            Some(again) if answer.status() == StatusCode::UNAUTHORIZED => {
+                Box::pin(once_more(upstream, answer, *again, target, upgrade, renew)).await
+            }
+            _ => Ok(answered(upstream, answer, upgrade)),
+        }
+    }
+}
+
+/// The token was refused: gets a new one, and with it sends what can be sent a second time.
+async fn once_more<R, F>(
+    upstream: &Upstream,
+    refusal: Response<UpstreamBody>,
+    again: Again,
+    target: &Target<'_>,
+    upgrade: Option<Upgrade>,
     renew: R,
 ) -> Result<Response<Body>, ForwardError>
 where
     R: FnOnce() -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
-    let (mut head, body) = request.into_parts();
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(ForwardError::Method(head.method));
-    }
-    let upgrade = Upgrade::asked_for(&mut head);
-    headers::outbound(&mut head.headers, ready, via, head.version, upgrade.is_some())?;
-    head.uri = Uri::from(ready.path_and_query(target)?);
-    let again = may_renew.then(|| Again { method: head.method.clone(), headers: head.headers.clone() });
-    let (body, progress) = RequestBody::streamed(body, may_renew);
-
-    let answer = send(upstream, ready, outgoing(head.method, head.uri, head.headers, body), &upgrade).await?;
-    let Some(again) = again.filter(|_| answer.status() == StatusCode::UNAUTHORIZED) else {
-        return Ok(answered(upstream, answer, upgrade));
-    };
-    let body = match &progress {
+    let body = match &again.progress {
         None => Some(RequestBody::empty()),
-        Some(progress) => Progress::again(progress),
+        Some(progress) => progress.again(),
     };
-    match (renew().await, body) {
-        (Some(renewed), Some(body)) => {
-            drop(answer);
-            let request = again.request(&renewed, target, body)?;
-            Ok(answered(upstream, send(upstream, &renewed, request, &upgrade).await?, upgrade))
+    let (Some(renewed), Some(body)) = (renew().await, body) else {
+        return Ok(answered(upstream, refusal, upgrade));
+    };
+    drop(refusal);
+    let mut headers = again.headers;
+    headers::replace_token(&mut headers, &renewed);
+    let request = outgoing(again.method, Uri::from(renewed.path_and_query(target)?), headers, body);
+    let answer = match &upgrade {
+        None => upstream.send(renewed.destination(), request).await?,
+        Some(_) => upstream.send_upgrade(renewed.destination(), request).await?,
+    };
+    Ok(answered(upstream, answer, upgrade))
+}
+
+/// A call that is ready to be sent.
+struct Prepared {
+    request: Request<RequestBody>,
+    again: Option<Box<Again>>,
+    upgrade: Option<Upgrade>,
+}
+
+impl Prepared {
+    fn new(
+        via: &Via,
+        ready: &Ready,
+        request: Request<Incoming>,
+        target: &Target<'_>,
+        may_renew: bool,
+    ) -> Result<Self, ForwardError> {
+        let (mut head, body) = request.into_parts();
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(ForwardError::Method(head.method));
         }
-        _ => Ok(answered(upstream, answer, upgrade)),
+        let upgrade = Upgrade::asked_for(&mut head);
+        headers::outbound(&mut head.headers, ready, via, head.version, upgrade.is_some())?;
+        head.uri = Uri::from(ready.path_and_query(target)?);
+        let (body, progress) = RequestBody::streamed(body, may_renew);
+        let again =
+            may_renew.then(|| Box::new(Again { method: head.method.clone(), headers: head.headers.clone(), progress }));
+        Ok(Self { request: outgoing(head.method, head.uri, head.headers, body), again, upgrade })
     }
 }
 
@@ -86,19 +136,7 @@ where
 struct Again {
     method: Method,
     headers: HeaderMap,
-}
-
-impl Again {
-    fn request(
-        self,
-        ready: &Ready,
-        target: &Target<'_>,
-        body: RequestBody,
-    ) -> Result<Request<RequestBody>, TargetError> {
-        let mut headers = self.headers;
-        headers::replace_token(&mut headers, ready);
-        Ok(outgoing(self.method, Uri::from(ready.path_and_query(target)?), headers, body))
-    }
+    progress: Option<Arc<Progress>>,
 }
 
 /// The caller's side of a change of protocol.
@@ -124,19 +162,6 @@ fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: RequestBody) -> 
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     request
-}
-
-async fn send(
-    upstream: &Upstream,
-    ready: &Ready,
-    request: Request<RequestBody>,
-    upgrade: &Option<Upgrade>,
-) -> Result<Response<UpstreamBody>, UpstreamError> {
-    match upgrade {
-        None => upstream.send(ready.destination(), request).await,
-        // Boxed, because it is rare and large.
-        Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await,
-    }
 }
 
 /// The provider's answer as ours. After a 101 the two connections are joined.

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
@@ -12,14 +13,14 @@ use std::time::Duration;
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use super::dial::{Dialer, Offer, Peer};
-use super::lane::{Alarm, Lane, LaneError, Patience, Silence};
+use super::lane::{Alarm, Lane, LaneError, Patience, Silence, Slot, unsent_or_broken};
 use super::pool::{Host, Share, Turn};
 use super::request::RequestBody;
 use super::response::{AbortOnDrop, Carrier, UpstreamBody};
@@ -68,45 +69,59 @@ impl Upstream {
     ///
     /// Cancelled when dropped, and so is the answer's body. A request is sent on another connection only when the pooled
     /// one was closed before anything was sent.
-    pub async fn send(
-        &self,
+    pub fn send<'a>(
+        &'a self,
         destination: &Destination,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + Send + use<'a> {
         let host = self.host(destination);
-        let mut dials = 0;
-        loop {
-            let outcome = if let Some((sender, share)) = host.share() {
-                self.send_http2(&host, sender, share, request).await
-            } else if let Some(lane) = host.idle_lane() {
-                self.send_http1(&host, lane, request).await
-            } else {
-                match host.turn(dials > 0) {
-                    Turn::Wait(dialling) => {
-                        let opened = self.wait_for_dial(&host, dialling).await?;
-                        // Where the other one failed, everybody tries for himself.
-                        dials += usize::from(!opened);
-                        continue;
+        let mut slot = Some(request);
+        async move {
+            let mut dials = 0;
+            loop {
+                let outcome = if let Some((sender, share)) = host.share() {
+                    self.send_http2(&host, sender, share, &mut slot).await
+                } else if let Some(lane) = host.idle_lane() {
+                    self.send_http1(&host, lane, &mut slot).await
+                } else {
+                    // Boxed, because it is rare and large.
+                    match Box::pin(self.connect(&host, &mut dials)).await? {
+                        Some(lane) => self.send_http1(&host, lane, &mut slot).await,
+                        None => continue,
                     }
-                    Turn::Dial(turn) => {
-                        if dials > MOST_DIALS {
-                            return Err(UpstreamError::unreachable(host.name(), "it closes every connection at once"));
-                        }
-                        dials += 1;
-                        // Boxed, because it is rare and large.
-                        let lane = Box::pin(self.open(&host)).await?;
-                        turn.opened();
-                        match lane {
-                            Some(lane) => self.send_http1(&host, lane, request).await,
-                            None => continue,
-                        }
+                };
+                match outcome {
+                    Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                        let cause = "it changed to a protocol that nobody asked for";
+                        return Err(UpstreamError::broken(host.name(), cause));
                     }
+                    Ok(response) => return Ok(response),
+                    Err(LaneError::Unsent) => {}
+                    Err(LaneError::Broken(cause)) => return Err(broken(&host, cause)),
+                    Err(LaneError::Silent(silence)) => return Err(silent(&host, silence)),
                 }
-            };
-            match outcome {
-                Ok(response) => return Ok(response),
-                Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Unsent(again)) => request = *again,
+            }
+        }
+    }
+
+    /// Makes a connection, or waits for the one that somebody else makes. An HTTP/1.1 connection comes back as a lane; an
+    /// HTTP/2 one goes to the pool, where everybody finds it.
+    async fn connect(&self, host: &Arc<Host>, dials: &mut usize) -> Result<Option<Box<Lane>>, UpstreamError> {
+        match host.turn(*dials > 0) {
+            Turn::Wait(dialling) => {
+                let opened = self.wait_for_dial(host, dialling).await?;
+                // Where the other one failed, everybody tries for himself.
+                *dials += usize::from(!opened);
+                Ok(None)
+            }
+            Turn::Dial(_) if *dials > MOST_DIALS => {
+                Err(UpstreamError::unreachable(host.name(), "it closes every connection at once"))
+            }
+            Turn::Dial(turn) => {
+                *dials += 1;
+                let lane = self.open(host).await?;
+                turn.opened();
+                Ok(lane)
             }
         }
     }
@@ -128,7 +143,7 @@ impl Upstream {
         let response =
             await_answer(sender.send_request(request), &patience).await.map_err(|silence| silent(&host, silence))?;
         let response = response.map_err(broken)?;
-        let carrier = if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        let carrier = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // The connection belongs to the upgrade now and ends with it.
             driver.release();
             Carrier::Nothing
@@ -142,18 +157,13 @@ impl Upstream {
         &self,
         host: &Arc<Host>,
         mut lane: Box<Lane>,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, Failed> {
-        for_http1(&mut request, host.destination());
-        let progress = request.body().progress();
-        let response = lane.exchange(request, &self.0.timeouts).await.map_err(|error| match error {
-            LaneError::Unsent(request) => Failed::Unsent(request),
-            LaneError::Broken(cause) => Failed::Final(broken(host, cause)),
-            LaneError::Silent(silence) => Failed::Final(silent(host, silence)),
-        })?;
-        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failed::Final(UpstreamError::broken(host.name(), "it changed to a protocol nobody asked for")));
-        }
+        slot: &mut Slot,
+    ) -> Result<Response<UpstreamBody>, LaneError> {
+        let progress = slot.as_mut().and_then(|request| {
+            for_http1(request, host.destination());
+            request.body().progress()
+        });
+        let response = lane.exchange(slot, &self.0.timeouts).await?;
         let carrier = if lane.settle() {
             host.give_back(lane);
             Carrier::Nothing
@@ -179,18 +189,14 @@ impl Upstream {
         host: &Arc<Host>,
         mut sender: http2::SendRequest<RequestBody>,
         share: Share,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, Failed> {
+        slot: &mut Slot,
+    ) -> Result<Response<UpstreamBody>, LaneError> {
+        let Some(mut request) = slot.take() else { return Err(LaneError::Unsent) };
         for_http2(&mut request, host.destination());
         let patience = Patience::new(&request, &self.0.timeouts);
         let progress = request.body().progress();
-        let answer = await_answer(sender.try_send_request(request), &patience)
-            .await
-            .map_err(|silence| Failed::Final(silent(host, silence)))?;
-        let response = answer.map_err(|mut error| match error.take_message() {
-            Some(request) => Failed::Unsent(Box::new(request)),
-            None => Failed::Final(broken(host, error.into_error())),
-        })?;
+        let answer = await_answer(sender.try_send_request(request), &patience).await.map_err(LaneError::Silent)?;
+        let response = answer.map_err(|error| unsent_or_broken(error, slot))?;
         let carrier = Carrier::Stream { _share: share, alarm: Alarm::new(), progress };
         Ok(response.map(|incoming| UpstreamBody::new(incoming, carrier, Arc::clone(host), self.0.timeouts.idle)))
     }
@@ -251,13 +257,6 @@ impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Upstream")
     }
-}
-
-/// Why one attempt did not bring an answer.
-enum Failed {
-    /// Nothing was sent: try another connection.
-    Unsent(Box<Request<RequestBody>>),
-    Final(UpstreamError),
 }
 
 fn peer(destination: &Destination) -> Peer<'_> {

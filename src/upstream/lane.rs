@@ -28,13 +28,17 @@ pub(super) struct Lane {
 
 /// Why an exchange got no answer.
 pub(super) enum LaneError {
-    /// The connection was closed before anything was sent; here is the request again.
-    Unsent(Box<Request<RequestBody>>),
+    /// The connection was closed before anything was sent; the request is back in its slot.
+    Unsent,
     /// It failed after something may have been sent.
     Broken(hyper::Error),
     /// Nobody moved for too long.
     Silent(Silence),
 }
+
+/// A request that is about to be sent, and lies here again when it could not be. One slot for all attempts: a request is
+/// large, and each future that held one of its own would be moved around with it.
+pub(super) type Slot = Option<Request<RequestBody>>;
 
 /// Who let everybody wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +54,13 @@ impl Lane {
         Ok(Box::new(Self { connection: Some(connection), sender, timer: Alarm::new() }))
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends the request that lies in the slot and waits for the head of its answer.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<RequestBody>,
+        slot: &mut Slot,
         timeouts: &Timeouts,
     ) -> Result<Response<Incoming>, LaneError> {
+        let Some(request) = slot.take() else { return Err(LaneError::Unsent) };
         let patience = Patience::new(&request, timeouts);
         let mut answer = pin!(self.sender.try_send_request(request));
         let (connection, timer) = (&mut self.connection, &mut self.timer);
@@ -63,7 +68,7 @@ impl Lane {
             poll_connection(connection, cx);
             // The answer can only have come through the connection just polled, so nobody needs to be woken for it.
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(outcome) => Poll::Ready(outcome.map_err(LaneError::from)),
+                Poll::Ready(outcome) => Poll::Ready(outcome.map_err(|error| unsent_or_broken(error, slot))),
                 Poll::Pending => patience.poll(timer, cx).map(|silence| Err(LaneError::Silent(silence))),
             }
         })
@@ -108,13 +113,10 @@ fn poll_connection(connection: &mut Option<Connection>, cx: &mut Context<'_>) {
     }
 }
 
-impl From<TrySendError<Request<RequestBody>>> for LaneError {
-    fn from(mut error: TrySendError<Request<RequestBody>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(Box::new(request)),
-            None => Self::Broken(error.into_error()),
-        }
-    }
+/// Puts a request back that was never sent.
+pub(super) fn unsent_or_broken(mut error: TrySendError<Request<RequestBody>>, slot: &mut Slot) -> LaneError {
+    *slot = error.take_message();
+    if slot.is_some() { LaneError::Unsent } else { LaneError::Broken(error.into_error()) }
 }
 
 /// How long an exchange may stand still: the idle time while the caller's body goes out, the answer time from its end.

@@ -102,6 +102,7 @@ where
     let requests = Arc::clone(&meter);
     let handled = Arc::clone(&server);
     let upgrades = tether.clone();
+    let service = Arc::new(service);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let in_flight = requests.begin();
         let is_http1 = request.version() < Version::HTTP_2;
@@ -109,13 +110,14 @@ where
             // hyper has put there the way to an upgrade.
             request.extensions_mut().insert(upgrades.clone());
         }
-        let refusal = (request.headers().len() > handled.most_fields)
-            .then(|| (handled.malformed)(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-        let answering = refusal.is_none().then(|| service(request, peer));
+        // Called inside, so that the answering is built where it stays and not carried there.
+        let service = Arc::clone(&service);
+        let handled = Arc::clone(&handled);
         async move {
-            let mut response = match (answering, refusal) {
-                (Some(answering), _) => answering.await,
-                (None, refusal) => refusal.unwrap_or_default().map(B::from),
+            let mut response = if request.headers().len() > handled.most_fields {
+                (handled.malformed)(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).map(B::from)
+            } else {
+                service(request, peer).await
             };
             if is_http1 && in_flight.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
