@@ -123,7 +123,10 @@ def start_nginx_proxy(folder, port, backend):
 
 def start_nginx(folder, server, core):
     configuration = folder / "nginx.conf"
+    # Started by root, its worker would be nobody, who may not read this folder.
+    user = "user root;" if os.geteuid() == 0 else ""
     configuration.write_text(f"""
+{user}
 daemon off;
 worker_processes 1;
 pid {folder}/pid;
