@@ -49,7 +49,6 @@ pub struct Running {
     admin_address: Option<SocketAddr>,
     service: Arc<Service>,
     broker: Arc<Broker>,
-    drain: Duration,
     drain_delay: Duration,
     stop: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
@@ -123,7 +122,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         let listening = listen::Options { tls: None, ..listening };
         tokio::spawn(listen::serve(listener, listening, handle, raised(admin_stopped)));
     }
-    Ok(Running { address, admin_address, service, broker, drain, drain_delay, stop, stop_admin, serving })
+    Ok(Running { address, admin_address, service, broker, drain_delay, stop, stop_admin, serving })
 }
 
 impl Running {
@@ -143,22 +142,23 @@ impl Running {
     }
 
     /// Ends it without dropping an accepted request inside the drain time: says that it is going, goes on accepting for
-    /// the drain delay, then stops, lets requests finish, and last the refreshes, whose answers must be stored.
+    /// the drain delay, then stops, lets requests finish, and last what must be stored: refreshes, exchanges.
     pub async fn drain(self) {
         self.service.begin_drain();
+        self.broker.close();
         tokio::time::sleep(self.drain_delay).await;
-        let deadline = tokio::time::Instant::now() + self.drain;
         let _ = self.stop.send(true);
         if !matches!(self.serving.await, Ok(Drained::Whole)) {
             tracing::warn!("the drain time is over; requests still in flight are cut off");
         }
-        let refreshed = async {
-            while self.broker.refreshes_under_way() > 0 {
+        let done = async {
+            while self.broker.under_way() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout_at(deadline, refreshed).await.is_err() {
-            tracing::warn!("a refresh is cut off; its grant is tried again at the next start");
+        // Their own time: a long call may have used the drain's up, and an answer that is not stored may be a grant lost.
+        if tokio::time::timeout(self.broker.longest_duty(), done).await.is_err() {
+            tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }
         let _ = self.stop_admin.send(true);
     }

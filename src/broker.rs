@@ -9,18 +9,21 @@ mod confirm;
 mod connections;
 mod disconnect;
 mod discovery;
+mod duty;
 mod entropy;
 mod error;
 mod integration;
 mod live;
 mod record;
 mod refresh;
+mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use begin::{Begin, Begun, Started};
 pub use complete::{Completed, Outcome};
@@ -62,6 +65,8 @@ pub struct Broker {
     sessions: sessions::SessionCache,
     discovered: discovery::Discovered,
     refreshes: single_flight::SingleFlight,
+    duties: duty::Duties,
+    closing: AtomicBool,
 }
 
 impl Broker {
@@ -85,6 +90,8 @@ impl Broker {
             sessions: sessions::SessionCache::default(),
             discovered: discovery::Discovered::default(),
             refreshes: single_flight::SingleFlight::default(),
+            duties: duty::Duties::default(),
+            closing: AtomicBool::new(false),
         });
         broker.follow_changes();
         broker
@@ -103,6 +110,21 @@ impl Broker {
     /// The store, for readiness.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// From now on nothing begins of itself; what is under way goes on.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Refreshes, exchanges, confirmations and revocations under way, for the drain.
+    pub fn under_way(&self) -> usize {
+        self.duties.under_way()
+    }
+
+    /// The longest that one of them takes while the store answers.
+    pub fn longest_duty(&self) -> std::time::Duration {
+        self.settings.token_timeout * 2
     }
 
     /// The present moment, as the broker sees it.

@@ -84,16 +84,18 @@ impl Broker {
 
     /// Joins the refresh of this connection or starts one as a task of its own.
     fn enter(self: &Arc<Self>, live: &Arc<Live>) -> Result<Waiter, BrokerError> {
-        match SingleFlight::enter(self, &live.connection.key, self.clock.now()) {
+        match SingleFlight::enter(self, &live.connection.key) {
             FlightEntry::Joined(waiter) => Ok(waiter),
             FlightEntry::Started(flight, waiter) => {
                 let (broker, live) = (Arc::clone(self), Arc::clone(live));
-                tokio::spawn(async move {
+                // Whoever waits does so at the flight, together with all others.
+                drop(self.duties.run(async move {
                     let outcome = broker.refresh_once(flight.key(), live.version).await;
                     // While the old token lasts, a later call may try again.
                     live.refresh_started.store(outcome.is_ok(), Ordering::Relaxed);
                     flight.finish(outcome);
-                });
+                    Ok(())
+                }));
                 Ok(waiter)
             }
             FlightEntry::Paused(left) => Err(BrokerError::TokenEndpoint {
@@ -116,6 +118,8 @@ impl Broker {
         let mut version = entry.version;
         if let Some((newer, written)) = self.write_back(&stored, version).await? {
             (stored, version) = (newer, written);
+            self.tell(key, version).await;
+            return self.keep(self.live.ticket(), stored, version);
         }
         self.keep(ticket, stored, version)
     }

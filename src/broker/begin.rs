@@ -1,6 +1,7 @@
 //! The beginning of an authorization: a start link or the provider's URL, and the record that the callback will need.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
@@ -26,14 +27,14 @@ pub struct Begin {
 }
 
 /// The URL to open.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Begun {
     /// The provider's, in the open mode; otherwise a start link of our own, good for one browser once.
     pub url: String,
 }
 
 /// A start link that was opened.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Started {
     /// The provider's URL.
     pub url: String,
@@ -45,7 +46,7 @@ pub struct Started {
 
 impl Broker {
     /// Begins an authorization for this person.
-    pub async fn begin(&self, begin: Begin) -> Result<Begun, BrokerError> {
+    pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, BrokerError> {
         let integration = self.integration_of(&begin.key)?;
         let client = self.client(integration)?;
         let flow = FlowRecord {
@@ -69,14 +70,19 @@ impl Broker {
     }
 
     /// Opens a start link: binds the flow to this browser. A link works once.
-    pub async fn start(&self, integration: &Integration, ticket: &str) -> Result<Started, BrokerError> {
+    pub async fn start(self: &Arc<Self>, integration: &Arc<Integration>, ticket: &str) -> Result<Started, BrokerError> {
         const USED: BrokerError = BrokerError::StateMismatch("the start link is unknown, used or expired");
-        let record = self.store.take(&key_of(Kind::Start, ticket)).await?.ok_or(USED)?;
-        let record: StartRecord = record::decode(&record)?;
+        let key = key_of(Kind::Start, ticket);
+        let entry = self.store.get(&key).await?.ok_or(USED)?;
+        let record: StartRecord = record::decode(&entry.value)?;
         let over = self.clock.now().unix_millis() >= record.expires_at;
         if over || record.flow.integration != integration.name.as_str() {
             return Err(USED);
         }
+        // What may fail comes before the link is spent, so that a provider in trouble does not cost the person a new one.
+        let client = self.client(integration)?;
+        self.endpoints(integration, &client, &record.flow.variables, None).await?;
+        self.store.take(&key).await?.ok_or(USED)?;
         let cookie_value = entropy::random_token()?;
         let (url, state) = self.pend(integration, record.flow, Some(&cookie_value)).await?;
         Ok(Started { cookie_name: self.cookie_name(state.expose()), url, cookie_value })
@@ -84,8 +90,8 @@ impl Broker {
 
     /// Draws state and verifier, stores what the callback needs, and gives the provider's URL and the state.
     async fn pend(
-        &self,
-        integration: &Integration,
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
         flow: FlowRecord,
         cookie: Option<&Secret>,
     ) -> Result<(String, Secret), BrokerError> {

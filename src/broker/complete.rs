@@ -1,11 +1,13 @@
 //! The callback: the state is taken once, the code is sent once, and the grant becomes a connection or waits for its
 //! initiator's word.
 
+use std::sync::Arc;
+
 use super::begin::{LIFETIME, key_of};
 use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError, Integration, connections, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
-use crate::oauth::{self, Callback, DenialReason, Redirect, RevocationScope, Values};
+use crate::oauth::{self, Callback, DenialReason, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
 
 /// How a callback with a known state ended.
@@ -32,16 +34,27 @@ pub enum Outcome {
 pub(super) const UNCONFIRMED_KEPT: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 impl Broker {
-    /// Completes an authorization from the redirect's query. `cookie` reads a cookie of the browser by name.
+    /// Completes an authorization from the redirect's query. `cookies` are the browser's. Goes on to its end though the browser
+    /// may go away: the code can be sent only once.
     ///
     /// Errors mean that there is nowhere safe to send the browser: the state is unknown, used, expired or another browser's.
     pub async fn complete(
-        self: &std::sync::Arc<Self>,
-        integration: &Integration,
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
         query: &str,
-        cookie: impl Fn(&str) -> Option<String>,
+        cookies: Vec<(String, String)>,
     ) -> Result<Completed, BrokerError> {
         let redirect = Redirect::parse(query)?;
+        let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
+        self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies).await }).await
+    }
+
+    async fn complete_now(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        redirect: Redirect,
+        cookies: &[(String, String)],
+    ) -> Result<Completed, BrokerError> {
         let key = key_of(Kind::Pending, &redirect.state);
         const UNKNOWN: BrokerError = BrokerError::StateMismatch("the state is unknown, used or expired");
 
@@ -54,7 +67,8 @@ impl Broker {
         let mut spent_cookie = None;
         if let Some(expected) = &pending.cookie_hash {
             let name = self.cookie_name(&redirect.state);
-            let brought = cookie(&name).map(|value| Secret::new(entropy::fingerprint(&value)));
+            let cookie = cookies.iter().find(|(sent, _)| *sent == name);
+            let brought = cookie.map(|(_, value)| Secret::new(entropy::fingerprint(value)));
             if brought != Some(Secret::new(expected.as_str())) {
                 return Err(BrokerError::StateMismatch("the flow was begun in another browser"));
             }
@@ -73,8 +87,8 @@ impl Broker {
     }
 
     async fn exchange(
-        self: &std::sync::Arc<Self>,
-        integration: &Integration,
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
         redirect: Redirect,
         pending: PendingRecord,
     ) -> Result<Outcome, BrokerError> {
@@ -125,19 +139,16 @@ impl Broker {
             flow,
             grant: GrantRecord::from(grant),
             expires_at: self.clock.now().plus(LIFETIME).unix_millis(),
+            claimed: false,
         };
         self.create(&key_of(Kind::Unconfirmed, code.expose()), &record, UNCONFIRMED_KEPT).await?;
         Ok(code)
     }
 
     /// Makes the grant the connection's, in place of what it had.
-    pub(super) async fn activate(
-        self: &std::sync::Arc<Self>,
-        flow: &FlowRecord,
-        grant: Grant,
-    ) -> Result<Connection, BrokerError> {
+    pub(super) async fn activate(self: &Arc<Self>, flow: &FlowRecord, grant: Grant) -> Result<Connection, BrokerError> {
         let key = flow.key()?;
-        let integration = std::sync::Arc::clone(self.integration_of(&key)?);
+        let integration = Arc::clone(self.integration_of(&key)?);
         loop {
             let now = self.clock.now();
             let previous = self.stored(&key).await?;
@@ -158,12 +169,17 @@ impl Broker {
                 variables: flow.variables.clone(),
             };
             let expected = previous.as_ref().map_or(Expected::Absent, |(_, version)| Expected::Version(*version));
-            match self.store.put(&connections::key(&key), expected, &stored.encode()?, None).await? {
+            let written = self.store.put(&connections::key(&key), expected, &stored.encode()?, None).await;
+            if written.is_err() {
+                // It may have been written: nobody goes on with what memory holds.
+                self.tell(&key, 0).await;
+            }
+            match written? {
                 Written::Stored(version) => {
                     self.tell(&key, version).await;
                     self.refreshes.resume(&key);
                     tracing::info!(integration = %key.integration, connection.id = %connection.id, "connected");
-                    self.revoke_replaced(&integration, previous.map(|(stored, _)| stored), &key, &grant).await;
+                    self.revoke_replaced(previous.map(|(stored, _)| stored), &key).await;
                     return Ok(connection);
                 }
                 // A refresh or another callback wrote in between: look again.
@@ -172,25 +188,10 @@ impl Broker {
         }
     }
 
-    /// Revokes the grant that was replaced where that cannot reach the new one: it is another account's, or the provider file
-    /// says that a revocation ends one grant alone; and no token of it lives on in the new one.
-    async fn revoke_replaced(
-        self: &std::sync::Arc<Self>,
-        integration: &std::sync::Arc<Integration>,
-        previous: Option<Stored>,
-        key: &ConnectionKey,
-        grant: &Grant,
-    ) {
-        let Some((replaced, variables)) = previous.and_then(|stored| Some((stored.grant?, stored.variables))) else {
-            return;
-        };
-        let shared = replaced.access_token == grant.access_token
-            || (replaced.refresh_token.is_some() && replaced.refresh_token == grant.refresh_token);
-        let other_account = replaced.subject.is_some() && grant.subject.is_some() && replaced.subject != grant.subject;
-        let reach = integration.provider.protocol.revocation.scope;
-        if (other_account || reach == RevocationScope::Grant) && !shared {
-            tracing::info!(integration = %key.integration, "the replaced grant is revoked");
-            self.revoke_later(integration, &variables, &replaced).await;
+    /// Revokes the grant that was replaced. The attempt looks whether that would reach the new one.
+    async fn revoke_replaced(self: &Arc<Self>, previous: Option<Stored>, key: &ConnectionKey) {
+        if let Some((replaced, variables)) = previous.and_then(|stored| Some((stored.grant?, stored.variables))) {
+            self.revoke_later(key, &variables, &replaced).await;
         }
     }
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::begin::key_of;
+use super::complete::UNCONFIRMED_KEPT;
 use super::record::{self, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{Connection, ConnectionKey, Grant};
-use crate::store::Kind;
+use crate::store::{Expected, Kind, Written};
 
 /// What a confirmation carries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Confirmation<'a> {
     /// The integration in the URL and the person who confirms.
     pub key: &'a ConnectionKey,
@@ -18,27 +19,47 @@ pub struct Confirmation<'a> {
     pub code: &'a str,
 }
 
+const UNKNOWN: BrokerError = BrokerError::StateMismatch("the code is unknown, used or expired");
+
 impl Broker {
-    /// Makes the unconfirmed grant a connection when the person is the one who began. A code works once, for whomever.
+    /// Makes the unconfirmed grant a connection when the person is the one who began. A code works once, for whomever. Goes
+    /// on to its end though the caller may go away.
     pub async fn confirm(self: &Arc<Self>, confirmation: Confirmation<'_>) -> Result<Connection, BrokerError> {
-        const UNKNOWN: BrokerError = BrokerError::StateMismatch("the code is unknown, used or expired");
-        let taken = self.store.take(&key_of(Kind::Unconfirmed, confirmation.code)).await?.ok_or(UNKNOWN)?;
-        let record: UnconfirmedRecord = record::decode(&taken)?;
+        let (broker, key, code) =
+            (Arc::clone(self), confirmation.key.clone(), key_of(Kind::Unconfirmed, confirmation.code));
+        self.duties.run(async move { broker.confirm_now(&key, &code).await }).await
+    }
+
+    async fn confirm_now(
+        self: &Arc<Self>,
+        confirming: &ConnectionKey,
+        code: &crate::store::Key,
+    ) -> Result<Connection, BrokerError> {
+        let entry = self.store.get(code).await?.ok_or(UNKNOWN)?;
+        let record: UnconfirmedRecord = record::decode(&entry.value)?;
         let key = record.flow.key()?;
-        let grant = Grant::from(record.grant);
-        let integration = Arc::clone(self.integration_of(&key)?);
-        if key != *confirmation.key {
+        let over = self.clock.now().unix_millis() >= record.expires_at;
+        if key != *confirming || over {
+            // Queued before the record goes: the record is all there is of the grant.
+            let queued = self.queue_revocation(&key, &record.flow.variables, &Grant::from(record.grant)).await?;
+            self.store.delete(code, entry.version).await?;
+            queued.into_iter().for_each(|queued| self.attempt_soon(queued));
+            if over {
+                return Err(UNKNOWN);
+            }
             tracing::warn!(
                 integration = %key.integration,
                 "an authorization was confirmed by somebody who did not begin it; what it brought is revoked"
             );
-            self.revoke_later(&integration, &record.flow.variables, &grant).await;
             return Err(BrokerError::Forbidden);
         }
-        if self.clock.now().unix_millis() >= record.expires_at {
-            self.revoke_later(&integration, &record.flow.variables, &grant).await;
-            return Err(UNKNOWN);
-        }
-        self.activate(&record.flow, grant).await
+        // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the same
+        // person may try the same code again.
+        let claimed = record::encode(&UnconfirmedRecord { claimed: true, ..record.clone() })?;
+        let put = self.store.put(code, Expected::Version(entry.version), &claimed, Some(UNCONFIRMED_KEPT)).await?;
+        let Written::Stored(version) = put else { return Err(UNKNOWN) };
+        let connection = self.activate(&record.flow, Grant::from(record.grant)).await?;
+        self.store.delete(code, version).await?;
+        Ok(connection)
     }
 }

@@ -2,7 +2,7 @@
 //! first needed and again after an hour.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Broker, BrokerError, Integration, values};
@@ -14,13 +14,21 @@ const LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Metadata by issuer. Issuers come from provider files and operators' variables, so there are few.
 #[derive(Default)]
-pub(super) struct Discovered(Mutex<HashMap<String, (Timestamp, Arc<Metadata>)>>);
+pub(super) struct Discovered(Mutex<Known>);
+
+type Known = HashMap<String, (Timestamp, Arc<Metadata>)>;
+
+impl Discovered {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Broker {
     /// Where this connection's requests go.
     pub(super) async fn endpoints(
-        &self,
-        integration: &Integration,
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
         client: &Client,
         variables: &BTreeMap<String, String>,
         grant: Option<&Grant>,
@@ -31,7 +39,10 @@ impl Broker {
             captured: grant.map(|grant| &grant.captured),
             ..values(client, variables)
         };
-        let written = protocol.authorization_endpoint.is_some() && protocol.token_endpoint.is_some();
+        let written = protocol.authorization_endpoint.is_some()
+            && protocol.token_endpoint.is_some()
+            && protocol.revocation_endpoint.is_some()
+            && protocol.token_endpoint_auth_method.is_some();
         let metadata = match &protocol.issuer {
             Some(template) if !written => {
                 let issuer = template.render(Encoding::Url, |name| values.get(name));
@@ -43,24 +54,33 @@ impl Broker {
         Ok(Endpoints::resolve(protocol, metadata.as_deref(), client, values, self.settings.allow_http)?)
     }
 
-    async fn metadata(&self, integration: &Integration, issuer: &str) -> Result<Arc<Metadata>, BrokerError> {
+    async fn metadata(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        issuer: &str,
+    ) -> Result<Arc<Metadata>, BrokerError> {
+        let known = self.discovered.lock().get(issuer).cloned();
+        let Some((fetched_at, metadata)) = known else {
+            return self.learn_metadata(integration, issuer).await;
+        };
         let now = self.clock.now();
-        let known = self.discovered.0.lock().unwrap_or_else(PoisonError::into_inner).get(issuer).cloned();
-        if let Some((fetched_at, metadata)) = &known
-            && now.since(*fetched_at) < LIFETIME
-        {
-            return Ok(Arc::clone(metadata));
+        if now.since(fetched_at) >= LIFETIME {
+            // An issuer does not move its endpoints from one hour to the next: what is known serves while one task asks.
+            self.discovered.lock().insert(issuer.to_owned(), (now, Arc::clone(&metadata)));
+            let (broker, integration, issuer) = (Arc::clone(self), Arc::clone(integration), issuer.to_owned());
+            tokio::spawn(async move {
+                if let Err(error) = broker.learn_metadata(&integration, &issuer).await {
+                    tracing::warn!(integration = %integration.name, %error, "the issuer's metadata could not be renewed");
+                }
+            });
         }
-        match self.fetch_metadata(integration, issuer).await {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                let mut known = self.discovered.0.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(issuer.to_owned(), (now, Arc::clone(&metadata)));
-                Ok(metadata)
-            }
-            // An issuer in trouble does not move its endpoints: what was known goes on serving.
-            Err(error) => known.map(|(_, metadata)| metadata).ok_or(error),
-        }
+        Ok(metadata)
+    }
+
+    async fn learn_metadata(&self, integration: &Integration, issuer: &str) -> Result<Arc<Metadata>, BrokerError> {
+        let metadata = Arc::new(self.fetch_metadata(integration, issuer).await?);
+        self.discovered.lock().insert(issuer.to_owned(), (self.clock.now(), Arc::clone(&metadata)));
+        Ok(metadata)
     }
 
     async fn fetch_metadata(&self, integration: &Integration, issuer: &str) -> Result<Metadata, BrokerError> {

@@ -128,11 +128,11 @@ impl LiveCache {
 
     /// Another version of this connection was written, here or elsewhere.
     pub(super) fn changed(&self, key: &ConnectionKey, version: u64) {
-        if self.entries.get(key).is_some_and(|live| live.version == version) {
-            return;
-        }
+        // Raised even when we hold that version ourselves: somebody may be about to keep an older one.
         self.changes.fetch_add(1, Ordering::AcqRel);
-        self.entries.remove(key);
+        if self.entries.get(key).is_some_and(|live| live.version != version) {
+            self.entries.remove(key);
+        }
     }
 
     /// Notifications were interrupted: nothing here is current any more.

@@ -83,20 +83,23 @@ pub(super) struct StartRecord {
 }
 
 /// A grant that its initiator has not confirmed yet. Never replaces a live one.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct UnconfirmedRecord {
     pub(super) v: u8,
     pub(super) flow: FlowRecord,
     pub(super) grant: GrantRecord,
     pub(super) expires_at: i64,
+    /// Its initiator has confirmed, and it is becoming a connection.
+    #[serde(default)]
+    pub(super) claimed: bool,
 }
 
 /// A grant that is to be revoked at its provider.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RevocationRecord {
     pub(super) v: u8,
-    pub(super) integration: String,
-    pub(super) variables: BTreeMap<String, String>,
+    /// Whose connection it was.
+    pub(super) flow: FlowRecord,
     pub(super) grant: GrantRecord,
     pub(super) attempts: u32,
     pub(super) not_before: i64,
@@ -108,6 +111,8 @@ pub(super) struct SessionRecord {
     pub(super) v: u8,
     pub(super) org: String,
     pub(super) user: String,
+    /// The caller that made it; `None` in the open mode.
+    pub(super) maker: Option<String>,
     pub(super) integrations: Option<Vec<String>>,
     pub(super) methods: Option<Vec<String>>,
     pub(super) expires_at: i64,
@@ -175,6 +180,18 @@ impl Stored {
 }
 
 impl FlowRecord {
+    /// What remains of a flow once it is a connection.
+    pub(super) fn of(key: &ConnectionKey, variables: &BTreeMap<String, String>) -> Self {
+        Self {
+            integration: key.integration.as_str().to_owned(),
+            org: key.person.org.as_str().to_owned(),
+            user: key.person.user.as_str().to_owned(),
+            return_to: None,
+            scopes: Vec::new(),
+            variables: variables.clone(),
+        }
+    }
+
     pub(super) fn key(&self) -> Result<ConnectionKey, BrokerError> {
         let integration = IntegrationName::parse(&self.integration)
             .map_err(|_| BrokerError::Internal("a stored authorization has an unknown integration".into()))?;

@@ -32,7 +32,7 @@ impl Broker {
         );
         // Longer than the deadline of the token request and the writes around it, so that a holder that still works is
         // never overtaken.
-        let lifetime = self.settings.token_timeout * 2 + Duration::from_secs(10);
+        let lifetime = self.longest_duty() + Duration::from_secs(10);
         let give_up = tokio::time::Instant::now() + lifetime + Duration::from_secs(5);
         loop {
             if let Some(lease) = self.store.lease(&name, lifetime).await? {
@@ -70,13 +70,17 @@ impl Broker {
             return self.end(stored, live.version, "there is nothing to refresh it with").await;
         }
         let asked_at = self.clock.now();
-        let answer = match self.ask_refresh(&integration, &stored, &live.grant).await {
+        // Discovery may come before the request; together they stay inside the lease.
+        let asked =
+            tokio::time::timeout(self.longest_duty(), self.ask_refresh(&integration, &stored, &live.grant)).await;
+        let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
+        let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
             Err(error) => return Err(self.pause(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
         match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, asked_at) {
-            Ok(grant) => self.persist(&integration, stored, live.version, grant).await,
+            Ok(grant) => self.persist(stored, live.version, grant).await,
             Err(error @ TokenError::Terminal { .. }) => {
                 // Perhaps somebody else refreshed or reconnected while we asked; then theirs counts.
                 let current = self.load(key).await?;
@@ -96,8 +100,8 @@ impl Broker {
     }
 
     async fn ask_refresh(
-        &self,
-        integration: &Integration,
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
         stored: &Stored,
         grant: &Grant,
     ) -> Result<crate::upstream::FetchResponse, BrokerError> {
@@ -111,15 +115,9 @@ impl Broker {
     }
 
     /// Stores the new grant before anybody uses it, however long the store takes to come back.
-    async fn persist(
-        self: &Arc<Self>,
-        integration: &Arc<Integration>,
-        mut stored: Stored,
-        mut version: u64,
-        grant: Grant,
-    ) -> Outcome {
+    async fn persist(self: &Arc<Self>, mut stored: Stored, mut version: u64, grant: Grant) -> Outcome {
         let key = stored.connection.key.clone();
-        stored.grant = Some(grant.clone());
+        let refreshed_from = stored.grant.replace(grant.clone());
         stored.connection.updated_at = self.clock.now();
         let mut wait = Duration::from_millis(50);
         loop {
@@ -132,26 +130,29 @@ impl Broker {
                     return Ok(live);
                 }
                 Ok(Written::Conflict) => {
+                    let ticket = self.live.ticket();
                     let Some((current, at)) = self.stored(&key).await? else {
-                        self.revoke_later(integration, &stored.variables, &grant).await;
+                        self.revoke_later(&key, &stored.variables, &grant).await;
                         return Err(BrokerError::NotConnected);
                     };
                     match current.grant.as_ref().map(|current| current.access_token == grant.access_token) {
                         // An earlier attempt whose answer was lost has written it after all.
-                        Some(true) => return self.keep(self.live.ticket(), current, at),
+                        Some(true) => return self.keep(ticket, current, at),
                         None => {
-                            self.revoke_later(integration, &stored.variables, &grant).await;
+                            self.revoke_later(&key, &stored.variables, &grant).await;
                             return Err(BrokerError::NotConnected);
                         }
                         // The store went back to before the grant that we refreshed: ours is the newer.
                         Some(false) if at < version && is_same_authorization(&current, &stored) => version = at,
-                        Some(false) => return self.keep(self.live.ticket(), current, at),
+                        // Another replica presented the token that we had used up, and took the refusal for the end.
+                        Some(false) if was_given_up(&current, &refreshed_from) => version = at,
+                        Some(false) => return self.keep(ticket, current, at),
                     }
                 }
                 Err(error) => {
                     tracing::error!(integration = %key.integration, %error, "a refreshed grant waits for the store");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(2));
+                    wait = (wait * 2).min(Duration::from_millis(400));
                 }
             }
         }
@@ -196,7 +197,7 @@ impl Broker {
 
     fn pause(&self, key: &ConnectionKey, error: BrokerError, asked: Option<Duration>) -> BrokerError {
         let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
-        let pause = self.refreshes.pause(key, self.clock.now(), asked, jitter);
+        let pause = self.refreshes.pause(key, asked, jitter);
         tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");
         match error {
             BrokerError::TokenEndpoint { cause, .. } => BrokerError::TokenEndpoint { cause, retry_after: Some(pause) },
@@ -208,6 +209,14 @@ impl Broker {
 /// Whether both are states of one active connection.
 fn is_same_authorization(stored: &Stored, ours: &Stored) -> bool {
     stored.connection.id == ours.connection.id && stored.connection.status == ConnectionStatus::Active
+}
+
+/// Whether the record says that the grant which we have just refreshed is refused for good.
+fn was_given_up(current: &Stored, refreshed_from: &Option<Grant>) -> bool {
+    let refresh_token = |grant: &Option<Grant>| grant.as_ref().and_then(|grant| grant.refresh_token.clone());
+    current.connection.status == ConnectionStatus::ReconnectRequired
+        && refresh_token(&current.grant).is_some()
+        && refresh_token(&current.grant) == refresh_token(refreshed_from)
 }
 
 async fn next_message(changes: &mut tokio::sync::broadcast::Receiver<Event>) {

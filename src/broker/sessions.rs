@@ -14,6 +14,9 @@ use crate::store::{Expected, Key, Kind, Written};
 /// What every session token begins with.
 pub const PREFIX: &str = "kfs_";
 
+/// Most sessions of one person; the one that ends first makes room.
+const MOST: usize = 1_000;
+
 /// Most sessions kept in memory.
 const CAPACITY: usize = 100_000;
 
@@ -26,6 +29,8 @@ pub struct Session {
     pub scope: CallerScope,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The caller that made it; it may do no more than its maker may now. `None` for one made in the open mode.
+    pub maker: Option<String>,
     epoch: u64,
 }
 
@@ -59,6 +64,7 @@ impl Broker {
         person: &Person,
         integrations: &Allowed<IntegrationName>,
         methods: &Allowed<String>,
+        maker: Option<&str>,
         lifetime: Duration,
     ) -> Result<(Secret, Timestamp), BrokerError> {
         let token = Secret::new(format!("{PREFIX}{}", entropy::random_token()?.expose()));
@@ -69,6 +75,7 @@ impl Broker {
             v: 1,
             org: person.org.as_str().to_owned(),
             user: person.user.as_str().to_owned(),
+            maker: maker.map(str::to_owned),
             integrations: match integrations {
                 Allowed::Any => None,
                 Allowed::Only(names) => Some(only(names.iter().map(IntegrationName::as_str).collect())),
@@ -79,9 +86,20 @@ impl Broker {
             },
             expires_at: expires_at.unix_millis(),
         };
-        // Listed before it exists, so that ending all of a person's sessions can miss none.
+        let key = Key::new(Kind::Session, &[&fingerprint]);
         self.list_session(person, &fingerprint, expires_at).await?;
-        self.create(&Key::new(Kind::Session, &[&fingerprint]), &session, lifetime).await?;
+        self.create(&key, &session, lifetime).await?;
+        // Whoever ended all sessions in between found it listed and not there yet. Then it has ended too.
+        let listed = match self.store.get(&sessions_of(person)).await? {
+            Some(entry) => {
+                record::decode::<SessionsOfRecord>(&entry.value)?.sessions.iter().any(|(it, _)| *it == fingerprint)
+            }
+            None => false,
+        };
+        if !listed {
+            self.store.take(&key).await?;
+            return Err(BrokerError::Invalid("All sessions of this person were ended meanwhile; ask again.".into()));
+        }
         Ok((token, expires_at))
     }
 
@@ -107,14 +125,30 @@ impl Broker {
     }
 
     /// Ends all sessions of a person, in every replica. Gives how many there were.
-    pub async fn end_sessions(&self, person: &Person) -> Result<usize, BrokerError> {
-        let Some(taken) = self.store.take(&sessions_of(person)).await? else { return Ok(0) };
-        let list: SessionsOfRecord = record::decode(&taken)?;
-        for (fingerprint, _) in &list.sessions {
-            self.store.take(&Key::new(Kind::Session, &[fingerprint])).await?;
-            self.tell_session(fingerprint).await;
-        }
-        Ok(list.sessions.len())
+    pub async fn end_sessions(self: &Arc<Self>, person: &Person) -> Result<usize, BrokerError> {
+        let (broker, person) = (Arc::clone(self), person.clone());
+        let work = async move {
+            let mut ended = 0;
+            // The list goes last, so that a store that fails half-way leaves the rest to the next attempt.
+            while let Some(entry) = broker.store.get(&sessions_of(&person)).await? {
+                let list: SessionsOfRecord = record::decode(&entry.value)?;
+                for (fingerprint, _) in &list.sessions {
+                    broker.end_session(fingerprint).await?;
+                }
+                if broker.store.delete(&sessions_of(&person), entry.version).await? {
+                    ended += list.sessions.len();
+                    break;
+                }
+            }
+            Ok(ended)
+        };
+        self.duties.run(work).await
+    }
+
+    async fn end_session(&self, fingerprint: &str) -> Result<(), BrokerError> {
+        self.store.take(&Key::new(Kind::Session, &[fingerprint])).await?;
+        self.tell_session(fingerprint).await;
+        Ok(())
     }
 
     async fn list_session(&self, person: &Person, fingerprint: &str, ends: Timestamp) -> Result<(), BrokerError> {
@@ -128,10 +162,15 @@ impl Broker {
             };
             list.sessions.retain(|(_, ends)| now.unix_millis() < *ends);
             list.sessions.push((fingerprint.to_owned(), ends.unix_millis()));
+            list.sessions.sort_by_key(|(_, ends)| std::cmp::Reverse(*ends));
+            let surplus = list.sessions.split_off(list.sessions.len().min(MOST));
             let last = list.sessions.iter().map(|(_, ends)| *ends).max().unwrap_or_default();
             let lifetime = Timestamp::from_unix_millis(last).since(now) + Duration::from_secs(60);
             let expected = entry.map_or(Expected::Absent, |entry| Expected::Version(entry.version));
             if let Written::Stored(_) = self.store.put(&key, expected, &record::encode(&list)?, Some(lifetime)).await? {
+                for (fingerprint, _) in surplus {
+                    self.end_session(&fingerprint).await?;
+                }
                 return Ok(());
             }
         }
@@ -151,7 +190,8 @@ impl Session {
             integrations,
             methods: record.methods.map_or(Allowed::Any, Allowed::Only),
         };
-        Ok(Self { person, scope, expires_at: Timestamp::from_unix_millis(record.expires_at), epoch })
+        let expires_at = Timestamp::from_unix_millis(record.expires_at);
+        Ok(Self { person, scope, expires_at, maker: record.maker, epoch })
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{BrokerError, Live};
-use crate::model::{ConnectionKey, Timestamp};
+use crate::model::ConnectionKey;
 
 pub(super) type Outcome = Result<Arc<Live>, BrokerError>;
 
@@ -24,10 +25,11 @@ struct State {
     pauses: HashMap<ConnectionKey, Pause>,
 }
 
-/// No request is sent before `until`; `failures` in a row lengthen the next pause.
+/// No request is sent before `until`; `failures` in a row lengthen the next pause. Monotonic: a wall clock that is set back
+/// must not hold a refresh up.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    until: Timestamp,
+    until: Instant,
     failures: u32,
 }
 
@@ -51,7 +53,8 @@ pub(super) struct Flight {
 }
 
 impl SingleFlight {
-    pub(super) fn enter(owner: &Arc<super::Broker>, key: &ConnectionKey, now: Timestamp) -> Entry {
+    pub(super) fn enter(owner: &Arc<super::Broker>, key: &ConnectionKey) -> Entry {
+        let now = Instant::now();
         let mut state = owner.refreshes.lock();
         if let Some(receiver) = state.flights.get(key) {
             return Entry::Joined(Waiter(receiver.clone()));
@@ -59,30 +62,26 @@ impl SingleFlight {
         if let Some(pause) = state.pauses.get(key)
             && now < pause.until
         {
-            return Entry::Paused(pause.until.since(now));
+            return Entry::Paused(pause.until - now);
         }
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key.clone(), receiver.clone());
         Entry::Started(Flight { key: key.clone(), owner: Arc::clone(owner), sender }, Waiter(receiver))
     }
 
-    /// Refreshes under way.
-    pub(super) fn count(&self) -> usize {
-        self.lock().flights.len()
-    }
-
-    /// Lengthens the pause after a failure: as long as the provider asks, or 1 s doubling up to 60 s with jitter, so that
-    /// replicas and connections do not come back all at once.
-    pub(super) fn pause(&self, key: &ConnectionKey, now: Timestamp, asked: Option<Duration>, jitter: f64) -> Duration {
+    /// Lengthens the pause after a failure: 1 s doubling up to 60 s, or longer where the provider asks for it, with jitter, so
+    /// that replicas and connections do not come back all at once.
+    pub(super) fn pause(&self, key: &ConnectionKey, asked: Option<Duration>, jitter: f64) -> Duration {
+        let now = Instant::now();
         let mut state = self.lock();
         // Pauses that are long over belong to connections that nobody calls; they may not pile up.
         if state.pauses.len() > 10_000 {
             state.pauses.retain(|_, pause| now < pause.until);
         }
         let pause = state.pauses.entry(key.clone()).or_insert(Pause { until: now, failures: 0 });
-        let length = asked.unwrap_or_else(|| backoff(pause.failures, jitter));
+        let length = backoff(pause.failures, jitter).max(asked.unwrap_or_default().mul_f64(1.0 + jitter / 10.0));
         pause.failures = pause.failures.saturating_add(1);
-        pause.until = now.plus(length);
+        pause.until = now + length;
         length
     }
 

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use std::sync::atomic::Ordering;
+
 use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{ConnectionStatus, Grant, Timestamp};
@@ -11,7 +13,7 @@ use crate::store::{Entry, Key, Kind};
 
 const PERIOD: Duration = Duration::from_secs(20);
 /// Connections are all read for the idle refresh, so more rarely.
-const IDLE_PERIOD: Duration = Duration::from_secs(600);
+const IDLE_PERIOD: Duration = Duration::from_secs(300);
 
 impl Broker {
     /// Sweeps for as long as the broker lives.
@@ -24,29 +26,27 @@ impl Broker {
             loop {
                 ticks.tick().await;
                 let Some(broker) = broker.upgrade() else { return };
+                if broker.closing.load(Ordering::Relaxed) {
+                    return;
+                }
                 let idle = idle_swept_at.is_none_or(|at| at.elapsed() >= IDLE_PERIOD);
                 match broker.sweep(idle).await {
-                    Ok(()) if idle => idle_swept_at = Some(tokio::time::Instant::now()),
-                    Ok(()) => {}
+                    Ok(true) if idle => idle_swept_at = Some(tokio::time::Instant::now()),
+                    Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "the sweep is tried again later"),
                 }
             }
         });
     }
 
-    /// Refreshes under way, for the drain.
-    pub fn refreshes_under_way(&self) -> usize {
-        self.refreshes.count()
-    }
-
-    /// One sweep, if no other replica is at it.
-    pub async fn sweep(self: &Arc<Self>, idle: bool) -> Result<(), BrokerError> {
+    /// One sweep, if no other replica is at it; says whether it was done.
+    pub async fn sweep(self: &Arc<Self>, idle: bool) -> Result<bool, BrokerError> {
         let Some(lease) = self.store.lease(&Key::new(Kind::Lease, &["sweep"]), Duration::from_secs(300)).await? else {
-            return Ok(());
+            return Ok(false);
         };
         let outcome = self.sweep_leased(idle).await;
         self.store.release(lease).await?;
-        outcome
+        outcome.map(|()| true)
     }
 
     async fn sweep_leased(self: &Arc<Self>, idle: bool) -> Result<(), BrokerError> {
@@ -58,9 +58,10 @@ impl Broker {
             }
         }
         for (key, entry) in self.all(Kind::Revocation).await? {
-            let record: RevocationRecord = record::decode(&entry.value)?;
-            if now.unix_millis() >= record.not_before {
-                self.attempt_revocation(&key).await;
+            match record::decode::<RevocationRecord>(&entry.value) {
+                Ok(record) if now.unix_millis() >= record.not_before => self.attempt_revocation(&key).await,
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "a queued revocation cannot be read"),
             }
         }
         if idle {
@@ -71,19 +72,29 @@ impl Broker {
 
     async fn sweep_unconfirmed(self: &Arc<Self>, key: &Key, entry: &Entry, now: Timestamp) -> Result<(), BrokerError> {
         let record: UnconfirmedRecord = record::decode(&entry.value)?;
-        // Whoever takes it has it: a confirmation at the last moment, or we.
-        if now.unix_millis() < record.expires_at || self.store.take(key).await?.is_none() {
+        if now.unix_millis() < record.expires_at {
             return Ok(());
         }
-        tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
-        let integration = Arc::clone(self.integration_of(&record.flow.key()?)?);
-        self.revoke_later(&integration, &record.flow.variables, &Grant::from(record.grant)).await;
+        if !record.claimed {
+            tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
+            // Queued before the record goes: the record is all there is of the grant.
+            let (flow, grant) = (record.flow, Grant::from(record.grant));
+            let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant).await?;
+            queued.into_iter().for_each(|queued| self.attempt_soon(queued));
+        }
+        self.store.delete(key, entry.version).await?;
         Ok(())
     }
 
     async fn refresh_idle(self: &Arc<Self>, now: Timestamp) -> Result<(), BrokerError> {
         for (_, entry) in self.all(Kind::Connection).await? {
-            let stored = Stored::decode(&entry.value)?;
+            let stored = match Stored::decode(&entry.value) {
+                Ok(stored) => stored,
+                Err(error) => {
+                    tracing::error!(%error, "a connection cannot be read; it is left as it is");
+                    continue;
+                }
+            };
             let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant, now));
             if dying && stored.connection.status == ConnectionStatus::Active {
                 let key = stored.connection.key;
@@ -114,11 +125,12 @@ impl Broker {
     }
 }
 
-/// True in the last fifth of an idle refresh token's life.
+/// True in the last fifth of an idle refresh token's life, and early enough that two sweeps fall into what is left.
 fn is_dying_of_idleness(grant: &Grant, now: Timestamp) -> bool {
     grant.refresh_expires_at.is_some_and(|end| {
         let life = end.since(grant.obtained_at);
-        now >= end.minus(life / 5) && now < end
+        let ahead = (life / 5).max(IDLE_PERIOD * 2).min(life / 2);
+        now >= end.minus(ahead) && now < end
     })
 }
 

@@ -10,7 +10,7 @@ use crate::model::Secret;
 const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What one authorization request is made of, besides the provider's rules.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
     /// The scopes to ask for; none means that no `scope` parameter is sent.
     pub scopes: &'a [String],

@@ -20,7 +20,7 @@ pub struct Client {
 
 /// What `{name}` may stand for in one request. Later sources win nothing: names are unique by the file's checks, and a
 /// built-in can never be shadowed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Values<'a> {
     /// `{client_id}`, `{client_secret}`.
     pub client: Option<&'a Client>,

@@ -124,7 +124,7 @@ fn parse(
         scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
         subject: text(&[], "id_token", &answer)
             .and_then(|token| claims(&token)?.get("sub")?.as_str().map(str::to_owned)),
-        captured: captured(protocol, &answer),
+        captured: captured(protocol, &answer, &[Some(&access_token), refresh_token.as_ref()]),
         obtained_at: now,
         access_token,
         refresh_token,
@@ -156,7 +156,11 @@ fn error_code(protocol: &Protocol, answer: &Value) -> Option<String> {
     };
     let signs = &protocol.token_response.error;
     if signs.is_empty() {
-        return answer.get("error").filter(|error| !error.is_null()).map(code);
+        // An empty `error` beside good tokens is some servers' way of saying that there is none.
+        let says_something = |error: &&Value| {
+            !matches!(error, Value::Null | Value::Bool(false)) && **error != json!("") && **error != json!(0)
+        };
+        return answer.get("error").filter(says_something).map(code);
     }
     let hit = signs.iter().find_map(|sign| sign.path.first(answer).filter(|value| Some(*value) != sign.ok.as_ref()))?;
     // `"ok": false` says that there is an error and not which; RFC 6749's own field may.
@@ -231,15 +235,15 @@ fn expires_at(protocol: &Protocol, answer: &Value, access_token: &str, now: Time
         .or_else(|| protocol.access_token_lifetime.map(|lifetime| now.plus(lifetime)))
 }
 
-/// A lifetime as number or text; negative ones are over already, absurd ones saturate.
+/// A lifetime as number or text; absurd ones saturate. One that is not positive says nothing: no token is born dead.
 fn seconds(paths: &[Path], names: &[&str], answer: &Value, per_second: u32) -> Option<Duration> {
     let value = if paths.is_empty() {
         names.iter().find_map(|name| first(&[], name, answer))?
     } else {
         first(paths, "", answer)?
     };
-    let count = number(value)?;
-    Some(Duration::try_from_secs_f64((count / f64::from(per_second)).max(0.0)).unwrap_or(Duration::MAX))
+    let count = number(value).filter(|count| *count > 0.0)?;
+    Some(Duration::try_from_secs_f64(count / f64::from(per_second)).unwrap_or(Duration::MAX))
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -276,11 +280,13 @@ fn claims(token: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
 }
 
-fn captured(protocol: &Protocol, answer: &Value) -> BTreeMap<String, String> {
+/// A capture is shown to whoever owns the connection, so a token is none, whatever the path says.
+fn captured(protocol: &Protocol, answer: &Value, tokens: &[Option<&Secret>]) -> BTreeMap<String, String> {
     let capture = |(name, capture): (&String, &super::TokenCapture)| {
         let value = capture.path.text(answer)?;
         let matches = capture.pattern.as_ref().is_none_or(|pattern| protocol::matches_whole(pattern, &value));
-        matches.then(|| (name.clone(), value))
+        let is_token = tokens.iter().flatten().any(|token| token.expose() == value);
+        (matches && !is_token).then(|| (name.clone(), value))
     };
     protocol.token_capture.iter().filter_map(capture).collect()
 }

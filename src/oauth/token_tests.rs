@@ -45,7 +45,8 @@ fn answers_of_many_shapes() {
     );
     check(r#"{"access_token":"A","token_type":"bearer","expires_in":"3600"}"#, None, Some(3600), "asked");
     check(r#"{"access_token":"A","expires_in":3599.6}"#, None, Some(3599), "asked");
-    check(r#"{"access_token":"A","expires_in":-5}"#, None, Some(0), "asked");
+    check(r#"{"access_token":"A","expires_in":-5}"#, None, None, "asked");
+    check(r#"{"access_token":"A","expires_in":0,"error":""}"#, None, None, "asked");
     check(r#"{"access_token":"A","expires_in":null,"refresh_token":null}"#, None, None, "asked");
     check(r#"{"access_token":"A","expires_in":"soon","scopes":["x","y"]}"#, None, None, "x|y");
     check(r#"{"access_token":"A","expires_in":1e300}"#, None, Some((253_402_300_799_999 - NOW) / 1000), "asked");

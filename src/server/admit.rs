@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, request};
+use hyper::body::Incoming;
 
 use super::caller::{Caller, Named, identify};
 use super::form::Form;
@@ -12,7 +13,18 @@ use super::service::Service;
 use crate::broker::{BrokerError, Integration};
 use crate::model::ConnectionKey;
 
+/// The ticket of a start link, when the query has one.
+pub(super) fn start_ticket(query: Option<&str>) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query?.as_bytes());
+    pairs.find(|(name, value)| name == "start" && !value.is_empty()).map(|(_, value)| value.into_owned())
+}
+
 impl Service {
+    /// The fields of a request's body, in bounded size and time.
+    pub(super) async fn form(&self, head: &request::Parts, body: Incoming) -> Result<Form, HttpError> {
+        Form::read(&head.headers, body, &self.settings.limits).await
+    }
+
     /// The caller of one of our own endpoints, and the integration in its path.
     pub(super) async fn admit(
         &self,

@@ -33,7 +33,7 @@ impl Service {
         let place = self.broker.integration(name).map(|integration| &integration.provider.api.auth);
         let caller = identify(request.headers(), request.uri(), place, &self.settings, &self.broker).await?;
         let integration = self.permitted(&caller, name)?;
-        caller.require_method(request.method().as_str())?;
+        caller.require_method(request.method().as_str(), request.headers())?;
         let person = caller.person(Named::from_headers(request.headers())?)?;
         caller.require(integration.name.as_str(), person)?;
 

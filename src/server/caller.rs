@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -24,8 +24,13 @@ pub(crate) const KEY_PREFIX: &str = "kf_";
 pub(crate) enum Caller<'a> {
     /// The open mode: anybody on this machine.
     Anyone,
-    /// A person, by a session.
-    Session(Arc<Session>),
+    /// A person, by a session; with the caller that made it, whose present scope bounds it.
+    Session {
+        /// The session.
+        session: Arc<Session>,
+        /// Who made it; nobody in the open mode.
+        maker: Option<&'a KeyCaller>,
+    },
     /// A back end, by its API key.
     Key(&'a KeyCaller),
 }
@@ -57,7 +62,7 @@ pub(crate) async fn identify<'a>(
     match presented(headers, uri, place)? {
         Some(token) if token.starts_with(SESSION_PREFIX) => {
             let session = broker.session(&token).await.map_err(HttpError::broker)?;
-            session.map(Caller::Session).ok_or(HttpError::Unauthenticated)
+            session.and_then(|session| with_maker(session, settings)).ok_or(HttpError::Unauthenticated)
         }
         Some(token) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated),
         None if settings.is_open() => Ok(Caller::Anyone),
@@ -72,7 +77,7 @@ impl Caller<'_> {
             Self::Anyone => {
                 Ok(PersonName { org: named.org.unwrap_or("default"), user: named.user.unwrap_or("default") })
             }
-            Self::Session(session) => {
+            Self::Session { session, .. } => {
                 let (org, user) = (session.person.org.as_str(), session.person.user.as_str());
                 let other =
                     named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
@@ -93,25 +98,33 @@ impl Caller<'_> {
 
     /// Refuses what the caller's scope does not cover. The words do not tell whether the thing exists.
     pub(crate) fn require(&self, integration: &str, person: PersonName<'_>) -> Result<(), HttpError> {
-        match self.scope() {
-            Some(scope) if !scope.covers(integration, person.org, person.user) => Err(HttpError::Forbidden),
-            _ => Ok(()),
-        }
+        let covers = |scope: &CallerScope| scope.covers(integration, person.org, person.user);
+        if self.scopes().all(covers) { Ok(()) } else { Err(HttpError::Forbidden) }
     }
 
-    /// Refuses a proxied call's method outside the scope.
-    pub(crate) fn require_method(&self, method: &str) -> Result<(), HttpError> {
-        match self.scope() {
-            Some(scope) if !scope.permits_method(method) => Err(HttpError::Forbidden),
-            _ => Ok(()),
-        }
+    /// Refuses a proxied call's method outside the scope, and a header that would make another of it at the provider.
+    pub(crate) fn require_method(&self, method: &str, headers: &HeaderMap) -> Result<(), HttpError> {
+        let permitted = self.scopes().all(|scope| {
+            let bounded = matches!(scope.methods, Allowed::Only(_));
+            scope.permits_method(method) && !(bounded && headers.keys().any(overrides_method))
+        });
+        if permitted { Ok(()) } else { Err(HttpError::Forbidden) }
+    }
+
+    /// Every scope that bounds it: its own, and for a session its maker's as well.
+    fn scopes(&self) -> impl Iterator<Item = &CallerScope> {
+        let maker = match self {
+            Self::Session { maker, .. } => *maker,
+            Self::Anyone | Self::Key(_) => None,
+        };
+        self.scope().into_iter().chain(maker.map(|maker| &maker.scope))
     }
 
     /// What the caller may do; `None` in the open mode, where there are no bounds.
     pub(crate) fn scope(&self) -> Option<&CallerScope> {
         match self {
             Self::Anyone => None,
-            Self::Session(session) => Some(&session.scope),
+            Self::Session { session, .. } => Some(&session.scope),
             Self::Key(key) => Some(&key.scope),
         }
     }
@@ -145,6 +158,23 @@ impl<'a> Named<'a> {
         let unclear = |()| HttpError::bad_request("Send Keyferry-Org and Keyferry-User once each, as UTF-8.");
         Ok(Self { org: one("keyferry-org").map_err(unclear)?, user: one("keyferry-user").map_err(unclear)? })
     }
+}
+
+/// A session is worth no more than its maker: with callers configured, one whose maker is gone, or which nobody's key made,
+/// is over.
+fn with_maker(session: Arc<Session>, settings: &Settings) -> Option<Caller<'_>> {
+    let named = |name: &str| settings.callers.iter().find(|caller| caller.name.as_str() == name);
+    let maker = session.maker.as_deref().map(named);
+    match maker {
+        Some(maker) => maker.map(|maker| Caller::Session { session, maker: Some(maker) }),
+        None => settings.is_open().then_some(Caller::Session { session, maker: None }),
+    }
+}
+
+/// The headers by which some APIs let a POST stand for another method.
+fn overrides_method(name: &HeaderName) -> bool {
+    let name = name.as_str().replace('_', "-");
+    matches!(name.as_str(), "x-http-method-override" | "x-http-method" | "x-method-override")
 }
 
 fn key_caller<'a>(key: &str, settings: &'a Settings) -> Option<&'a KeyCaller> {
@@ -211,11 +241,11 @@ mod tests {
             let headers: HeaderMap = headers
                 .iter()
                 .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
-                .collect::<Vec<(http::HeaderName, http::HeaderValue)>>()
+                .collect::<Vec<(HeaderName, http::HeaderValue)>>()
                 .into_iter()
                 .collect();
             let place = TokenPlace::Header {
-                name: http::HeaderName::from_static("x-shop-token"),
+                name: HeaderName::from_static("x-shop-token"),
                 format: crate::mapping::Template::parse("{access_token}").expect("a template"),
             };
             let uri = Uri::from_static("/");

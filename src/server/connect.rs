@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::admit::person_key;
+use super::admit::{person_key, start_ticket};
 use super::body::Body;
 use super::connections::connection_json;
 use super::form::Form;
@@ -21,17 +21,18 @@ impl Service {
     /// `POST` answers the URL to open as a JSON string; `GET` sends the browser there.
     pub(super) async fn authorize(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
+        if head.method == Method::GET
+            && let Some(ticket) = start_ticket(head.uri.query())
+        {
+            return self.open_start_link(self.integration(name)?, &ticket).await;
+        }
+        // Who asks comes before what is asked, so that a stranger's body is not even waited for.
+        let (caller, integration) = self.admit(name, &head).await?;
         let form = if head.method == Method::POST {
-            Form::read(&head.headers, body, self.settings.limits.form_bytes).await?
+            self.form(&head, body).await?
         } else {
             Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?
         };
-        if head.method != Method::POST
-            && let Some(ticket) = form.get("start")
-        {
-            return self.open_start_link(self.integration(name)?, ticket).await;
-        }
-        let (caller, integration) = self.admit(name, &head).await?;
         let key = person_key(&caller, integration, &head.headers, &form)?;
         let return_to = match form.get("return_to") {
             None => None,
@@ -50,7 +51,7 @@ impl Service {
         see_other(&begun.url)
     }
 
-    async fn open_start_link(&self, integration: &Integration, ticket: &str) -> Result<Response<Body>, HttpError> {
+    async fn open_start_link(&self, integration: &Arc<Integration>, ticket: &str) -> Result<Response<Body>, HttpError> {
         let started = self.broker.start(integration, ticket).await?;
         let mut response = see_other(&started.url)?;
         let cookie = self.cookie(&started.cookie_name, started.cookie_value.expose(), "Max-Age=600");
@@ -71,7 +72,7 @@ impl Service {
             return self.callback_by_post(integration, &head, body).await;
         }
         let query = head.uri.query().unwrap_or_default();
-        let completed = match self.broker.complete(integration, query, |name| cookie(&head.headers, name)).await {
+        let completed = match self.broker.complete(integration, query, cookies(&head.headers)).await {
             Ok(completed) => completed,
             Err(error) => return self.callback_failed(error, &head.headers, integration, request_id),
         };
@@ -112,7 +113,7 @@ impl Service {
         head: &http::request::Parts,
         body: Incoming,
     ) -> Result<Response<Body>, HttpError> {
-        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let form = self.form(head, body).await?;
         let mut query = form_urlencoded::Serializer::new(String::new());
         for name in ["state", "code", "error", "iss"] {
             if let Some(value) = form.get(name) {
@@ -124,7 +125,8 @@ impl Service {
                 query.append_pair(&capture.param, value);
             }
         }
-        see_other(&format!("{}?{}", head.uri.path(), query.finish()))
+        let base = &self.public_base;
+        see_other(&format!("{base}/integrations/{}/oauth2callback?{}", integration.name, query.finish()))
     }
 
     fn callback_failed(
@@ -165,7 +167,7 @@ impl Service {
     pub(super) async fn confirm(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
         let (caller, integration) = self.admit(name, &head).await?;
-        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let form = self.form(&head, body).await?;
         let code = form.get("code").ok_or_else(|| HttpError::bad_request("Send the code that the callback gave."))?;
         let key = person_key(&caller, integration, &head.headers, &form)?;
         self.broker.confirm(Confirmation { key: &key, code }).await?;
@@ -207,14 +209,14 @@ fn with_outcome(place: &str, integration: &Integration, message: &Message) -> St
     url.into()
 }
 
-/// The value of one cookie; the first when a browser sends the name twice, which `__Host-` rules out.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The browser's cookies, in the order sent.
+fn cookies(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|field| field.to_str().ok())
         .flat_map(|field| field.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(sent, _)| *sent == name)
-        .map(|(_, value)| value.to_owned())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }

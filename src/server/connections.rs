@@ -50,7 +50,7 @@ impl Service {
         }
         list.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         if page::wants_html(&head.headers) {
-            return Ok(page::integrations(&list, &self.settings));
+            return Ok(page::integrations(&list, &self.public_base));
         }
         let list: Vec<Value> =
             list.iter().map(|(integration, view)| integration_json(integration, view.as_ref())).collect();
@@ -65,7 +65,7 @@ impl Service {
     ) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
         let (caller, integration) = self.admit(name, &head).await?;
-        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let form = self.form(&head, body).await?;
         let key = person_key(&caller, integration, &head.headers, &form)?;
         let view = self.broker.connection(&key).await.map_err(|error| self.failed(error, integration))?;
         match view.filter(|view| view.connection.status != ConnectionStatus::Disconnected) {
@@ -81,7 +81,7 @@ impl Service {
         let query = Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?;
         let form = match query.get("org_id").or(query.get("user_id")) {
             Some(_) => query,
-            None => Form::read(&head.headers, body, self.settings.limits.form_bytes).await?,
+            None => self.form(&head, body).await?,
         };
         let key = person_key(&caller, integration, &head.headers, &form)?;
         let view = if head.method == Method::DELETE {
@@ -97,7 +97,7 @@ impl Service {
     pub(super) async fn sessions(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
         let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
-        let form = Form::read(&head.headers, body, self.settings.limits.form_bytes).await?;
+        let form = self.form(&head, body).await?;
         let person = caller.person(named(&head.headers, &form)?)?;
         let in_scope =
             caller.scope().is_none_or(|scope| scope.orgs.permits(person.org) && scope.users.permits(person.user));
@@ -109,14 +109,18 @@ impl Service {
             let ended = self.broker.end_sessions(&person).await?;
             return Ok(json_response(StatusCode::OK, &json!({ "ended": ended })));
         }
-        if matches!(caller, Caller::Session(_)) {
+        if matches!(caller, Caller::Session { .. }) {
             // A session that made sessions would outlive its own end.
             return Err(HttpError::Forbidden);
         }
-        let integrations = self.session_integrations(&caller, form.get("integrations"))?;
+        let integrations = self.session_integrations(&caller, form.sent("integrations"))?;
+        let maker = match &caller {
+            Caller::Key(key) => Some(key.name.as_str()),
+            Caller::Anyone | Caller::Session { .. } => None,
+        };
         let methods = caller.scope().map_or(Allowed::Any, |scope| scope.methods.clone());
         let (token, expires_at) =
-            self.broker.open_session(&person, &integrations, &methods, lifetime(form.get("ttl"))?).await?;
+            self.broker.open_session(&person, &integrations, &methods, maker, lifetime(form.get("ttl"))?).await?;
         let answer = json!({ "token": token.expose(), "expires_at": expires_at.to_string() });
         Ok(json_response(StatusCode::OK, &answer))
     }
@@ -130,11 +134,10 @@ impl Service {
         let Some(asked) = asked else { return Ok(caller.integrations()) };
         let mut names = Vec::new();
         for name in asked.split([' ', ',']).filter(|name| !name.is_empty()) {
-            let integration = self.broker.integration(name).ok_or(HttpError::UnknownIntegration)?;
-            if !caller.integrations().permits(name) {
-                return Err(HttpError::Forbidden);
-            }
-            names.push(integration.name.clone());
+            names.push(self.permitted(caller, name)?.name.clone());
+        }
+        if names.is_empty() {
+            return Err(HttpError::bad_request("integrations has to name at least one; leave it out for all."));
         }
         Ok(Allowed::Only(names))
     }

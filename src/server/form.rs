@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
 
+use super::Limits;
 use super::respond::HttpError;
 
 /// Names and values, each name once; a JSON object inside becomes `outer.inner`.
@@ -17,13 +18,16 @@ use super::respond::HttpError;
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Reads the whole body, at most `limit` bytes.
-    pub(crate) async fn read(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Self, HttpError> {
+    /// Reads the whole body, within the limits of bytes and of time: a form that trickles holds its connection no longer than
+    /// a head that does.
+    pub(crate) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Self, HttpError> {
+        let limit = limits.form_bytes;
         let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: usize| length > limit) {
             return Err(HttpError::TooLarge);
         }
-        let bytes = match Limited::new(body, limit).collect().await {
+        let collected = tokio::time::timeout(limits.header_timeout, Limited::new(body, limit).collect()).await;
+        let bytes = match collected.map_err(|_| HttpError::bad_request("The body did not arrive in time."))? {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(HttpError::TooLarge),
             Err(_) => return Err(HttpError::bad_request("The body ended before it was whole.")),
@@ -49,12 +53,10 @@ impl Form {
 
     /// From a query or an urlencoded body.
     pub(crate) fn from_query(bytes: &[u8]) -> Result<Self, HttpError> {
-        if std::str::from_utf8(bytes).is_err() {
-            return Err(HttpError::bad_request("The form is not UTF-8."));
-        }
         let mut form = Self::default();
-        for (name, value) in form_urlencoded::parse(bytes) {
-            form.insert(name.into_owned(), value.into_owned())?;
+        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+            let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            form.insert(decoded(&pair[..at])?, decoded(pair.get(at + 1..).unwrap_or_default())?)?;
         }
         Ok(form)
     }
@@ -123,11 +125,23 @@ impl Form {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The field as it was sent, empty or not.
+    pub(crate) fn sent(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// The fields `{prefix}.…`, under the rest of their names.
     pub(crate) fn under(&self, prefix: &str) -> BTreeMap<String, String> {
         let rest = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
         self.0.iter().filter_map(|(name, value)| Some((rest(name)?, value.clone()))).collect()
     }
+}
+
+/// One side of a pair. Bytes that are not UTF-8 are refused and not replaced: two different names must not become one.
+fn decoded(text: &[u8]) -> Result<String, HttpError> {
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let decoded = percent_encoding::percent_decode(&spaced).decode_utf8();
+    decoded.map(std::borrow::Cow::into_owned).map_err(|_| HttpError::bad_request("The form is not UTF-8."))
 }
 
 #[cfg(test)]
@@ -174,6 +188,8 @@ mod tests {
         check("application/json", "[]", Err(400));
         check("application/json", r#"{"a":{"b":{"c":1}}}"#, Err(400));
         check("application/x-www-form-urlencoded", "a=1&a=2", Err(400));
+        check("application/x-www-form-urlencoded", "user_id=%FF", Err(400));
+        check("application/x-www-form-urlencoded", "a=1=2&&b", Ok(&[("a", "1=2"), ("b", "")]));
         check("multipart/form-data", "x", Err(400));
         check("multipart/form-data; boundary=b", "--b\r\nContent-Disp", Err(400));
     }

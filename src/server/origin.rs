@@ -95,7 +95,8 @@ pub(crate) fn return_to(text: &str, settings: &Settings) -> Option<String> {
     }
     let own = &settings.public_url;
     let url = if text.starts_with('/') { own.join(text).ok()? } else { url::Url::parse(text).ok()? };
-    if !url.username().is_empty() || url.password().is_some() {
+    // `blob:` URLs and their like have an origin inside; a place is http or https.
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
         return None;
     }
     let origin = url.origin().ascii_serialization();

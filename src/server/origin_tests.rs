@@ -127,6 +127,7 @@ fn return_addresses() {
         "https://user@app.example/",
         "/\u{0}",
         "ftp://app.example/",
+        "blob:https://app.example/x",
     ] {
         check(hostile, None);
     }

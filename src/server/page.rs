@@ -81,7 +81,7 @@ pub(crate) fn failed(
 }
 
 /// The list of integrations, each with a link to connect.
-pub(crate) fn integrations(list: &[(&Arc<Integration>, Option<View>)], settings: &Settings) -> Response<Body> {
+pub(crate) fn integrations(list: &[(&Arc<Integration>, Option<View>)], public_base: &str) -> Response<Body> {
     let mut rows = String::new();
     for (integration, view) in list {
         let status = view.as_ref().map(|view| view.connection.status);
@@ -95,7 +95,7 @@ pub(crate) fn integrations(list: &[(&Arc<Integration>, Option<View>)], settings:
             "<li id=\"{0}\"><span>{1}: {word}</span><a href=\"{2}/integrations/{0}/authorize\">{verb}</a></li>",
             escape(integration.name.as_str()),
             escape(&integration.provider.display_name),
-            escape(&settings.base_path),
+            escape(public_base),
         );
     }
     if rows.is_empty() {

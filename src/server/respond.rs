@@ -267,7 +267,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
         BrokerError::Blocked(_) => blocked(),
         BrokerError::Store(error) => match error.as_ref() {
             StoreError::Unopenable { .. } => plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
+                StatusCode::SERVICE_UNAVAILABLE,
                 "store_unavailable",
                 "A stored record cannot be opened with the configured store keys. It is kept as it is.",
             ),
@@ -301,6 +301,9 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             plain(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The provider did not answer in time.")
         }
         UpstreamError::Blocked { .. } => blocked(),
+        UpstreamError::Caller { .. } => {
+            plain(StatusCode::BAD_REQUEST, "bad_request", "The request's body ended before it was whole.")
+        }
         _ => plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached."),
     }
 }

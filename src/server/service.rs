@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::Settings;
+use super::admit::start_ticket;
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::origin::{self, Crossing};
@@ -139,10 +140,7 @@ impl Service {
 fn is_exempt(endpoint: &Endpoint<'_>, method: &Method, query: Option<&str>) -> bool {
     match endpoint {
         Endpoint::Callback(_) => method == Method::GET || method == Method::POST,
-        Endpoint::Authorize(_) => {
-            let starts = |query: &str| query.split('&').any(|pair| pair.starts_with("start="));
-            method == Method::GET && query.is_some_and(starts)
-        }
+        Endpoint::Authorize(_) => method == Method::GET && start_ticket(query).is_some(),
         _ => false,
     }
 }

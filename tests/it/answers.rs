@@ -8,6 +8,8 @@ use crate::support::{
     AuthorizationServer, Browser, Client, Configuration, Keyferry, Person, Request, plain_client, until,
 };
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// An open sidecar with one connected integration.
 async fn connected() -> (AuthorizationServer, Keyferry) {
     let server = AuthorizationServer::start().await;
@@ -26,7 +28,7 @@ async fn every_refusal_has_its_status_code_and_header() {
     let large = "x".repeat(70_000);
     let long = format!("org_id={}", "x".repeat(300));
     #[rustfmt::skip]
-    let table: &[(&str, &str, &[(&str, &str)], &str, u16, &str)] = &[
+    let table: &[(&str, &str, Headers<'_>, &str, u16, &str)] = &[
         ("GET", "/nothing", &[], "", 404, "not_found"),
         ("GET", "/integrations/acme/nothing", &[], "", 404, "not_found"),
         ("GET", "/integrations%2Facme/connection", &[], "", 404, "not_found"),
@@ -66,6 +68,10 @@ async fn every_refusal_has_its_status_code_and_header() {
         ("GET", "/proxy/acme/api/me", &[("sec-fetch-site", "cross-site")], "", 403, "cross_site"),
         ("POST", "/integrations/acme/authorize", &[("origin", "null"), ("content-type", form)], "", 403, "cross_site"),
         ("GET", "/integrations/acme/authorize?user_id=a", &[("sec-fetch-site", "cross-site")], "", 403, "cross_site"),
+        ("GET", "/integrations/acme/authorize?start=&user_id=a", &[("sec-fetch-site", "cross-site")], "", 403, "cross_site"),
+        ("POST", "/integrations/acme/authorize", &[("content-type", form)], "user_id=%FF", 400, "bad_request"),
+        ("POST", "/integrations/acme/authorize", &[("content-type", form)], "return_to=blob:http://localhost:3000/x", 400, "bad_request"),
+        ("POST", "/integrations/sessions", &[("content-type", "application/json")], r#"{"integrations":[]}"#, 400, "bad_request"),
         ("GET", "/proxy/acme/api/me", &[("keyferry-user", "nobody")], "", 424, "not_connected"),
         ("POST", "/integrations/acme/credentials", &[("content-type", form)], "user_id=nobody", 424, "not_connected"),
         ("DELETE", "/integrations/acme/connection?user_id=nobody", &[], "", 424, "not_connected"),

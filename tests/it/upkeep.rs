@@ -1,0 +1,158 @@
+//! What has to happen over days, against the real authorization server with a clock that the test moves: a token that is due
+//! is served while its refresh fails, an idle refresh token is used before it dies, and a grant that nobody confirms is
+//! revoked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyferry::broker::{Begin, Broker, BrokerError, LiveKey, Outcome, Settings};
+use keyferry::clock::Clock;
+use keyferry::config::{self, LoadRequest};
+use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
+use keyferry::store::{Location, Store};
+use keyferry::upstream::{self, Fetch};
+use serde_json::json;
+
+use crate::support::{AuthorizationServer, Browser, until};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const KEY: LiveKey<'_> = LiveKey { integration: "acme", org: "analytical", user: "ada" };
+
+/// A broker on its own, whose clock stands until it is moved.
+struct Scene {
+    server: AuthorizationServer,
+    broker: Arc<Broker>,
+    clock: Clock,
+}
+
+impl Scene {
+    async fn new(confirm: bool) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let server = AuthorizationServer::configured(json!({ "access_token_ttl": 3600 })).await;
+        let clock = Clock::manual(Timestamp::from(std::time::UNIX_EPOCH).plus(Duration::from_secs(1_700_000_000)));
+        let store =
+            Store::open(keyferry::store::Settings::new(Location::Memory), clock.clone()).await.expect("a store");
+        let net = upstream::Settings::default();
+        let settings = Settings {
+            public_base: "http://127.0.0.1:1".into(),
+            confirm,
+            allow_http: false,
+            token_timeout: net.token_timeout,
+        };
+        let fetch = Fetch::new(&net).expect("a fetch");
+        let broker = Broker::new(settings, integrations(&server), store, fetch, clock.clone());
+        Self { server, broker, clock }
+    }
+
+    /// Signs Ada in up to the callback and hands that to the broker.
+    async fn finish(&self) -> Outcome {
+        let integration = Arc::clone(self.broker.integration("acme").expect("it is configured"));
+        let begin = Begin { key: key(), return_to: None, scopes: None, variables: BTreeMap::new() };
+        let mut url = self.broker.begin(begin).await.expect("it begins").url;
+        let mut cookies = Vec::new();
+        if let Some((_, ticket)) = url.split_once("?start=") {
+            let started = self.broker.start(&integration, ticket).await.expect("it starts");
+            cookies.push((started.cookie_name, started.cookie_value.expose().to_owned()));
+            url = started.url;
+        }
+        let page = Browser::new().outside("http://127.0.0.1:1/").sign_in(&url, "ada").await;
+        let query = page.url.query().expect("a code").to_owned();
+        let completed = self.broker.complete(&integration, &query, cookies).await.expect("its state is known");
+        completed.outcome.expect("the provider agrees")
+    }
+}
+
+fn integrations(server: &AuthorizationServer) -> Vec<keyferry::broker::Integration> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let issuer = server.issuer();
+    let provider = format!(
+        "display_name = \"Acme\"\n[oauth]\nissuer = \"{issuer}\"\nrefresh_token_lifetime = \"60d\"\n\
+         token_endpoint_auth_method = \"client_secret_post\"\nauthorization_params = {{ prompt = \"consent\" }}\n\
+         [api]\nbase_url = \"{issuer}\"\n"
+    );
+    let config = "[integrations.acme]\nclient_id = \"keyferry-post\"\nclient_secret = \"a secret for the body\"\n\
+                  scopes = [\"openid\", \"offline_access\"]\n[store]\nurl = \"memory:\"\n";
+    std::fs::create_dir(folder.path().join("providers")).expect("a folder");
+    std::fs::write(folder.path().join("providers/acme.toml"), provider).expect("a file");
+    std::fs::write(folder.path().join("config.toml"), config).expect("a file");
+    let request = LoadRequest { directory: folder.path().to_owned(), ..LoadRequest::default() };
+    config::load(request).expect("no mistakes").integrations
+}
+
+fn key() -> ConnectionKey {
+    ConnectionKey {
+        integration: keyferry::model::IntegrationName::parse("acme").expect("a name"),
+        person: Person { org: Org::parse("analytical").expect("a name"), user: User::parse("ada").expect("a name") },
+    }
+}
+
+#[tokio::test]
+async fn a_due_token_is_served_while_its_refresh_fails() {
+    let scene = Scene::new(false).await;
+    assert!(matches!(scene.finish().await, Outcome::Active(_)));
+    scene.broker.access(&key()).await.expect("a token");
+    scene.server.fault(json!({ "endpoint": "token", "mode": "500", "times": 2 })).await;
+
+    // Fifty seconds before its end it is due, and still good.
+    scene.clock.advance(Duration::from_secs(3550));
+    for round in 1..=2 {
+        let served = scene.broker.live(&KEY).expect("an unexpired token is served");
+        assert!(served.age(scene.clock.now()) > Duration::from_secs(3000), "round {round}");
+        let failed = async || {
+            // After the pause that the failure before has made, a call tries again.
+            assert!(scene.broker.live(&KEY).is_some());
+            (scene.server.count("/faults/token/500").await == round).then_some(())
+        };
+        until("the refresh is tried", LIMIT, failed).await;
+        until("the refresh has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
+        // Within the pause nobody asks the provider again, however many call.
+        let arrived = scene.server.arrivals("token").await;
+        for _ in 0..100 {
+            assert!(scene.broker.live(&KEY).is_some());
+        }
+        assert_eq!(scene.broker.under_way(), 0);
+        assert_eq!(scene.server.arrivals("token").await, arrived);
+    }
+    // The provider is well again, and the next call brings the next token.
+    let renewed = async || {
+        let live = scene.broker.live(&KEY).expect("a token");
+        (live.age(scene.clock.now()) < Duration::from_secs(10)).then_some(())
+    };
+    until("the token is refreshed", LIMIT, renewed).await;
+    assert_eq!(scene.server.count("/granted/refresh_token").await, 1);
+}
+
+#[tokio::test]
+async fn an_idle_refresh_token_is_used_before_it_dies() {
+    let scene = Scene::new(false).await;
+    assert!(matches!(scene.finish().await, Outcome::Active(_)));
+    scene.clock.advance(Duration::from_secs(40 * 86_400));
+    scene.broker.sweep(true).await.expect("a sweep");
+    assert_eq!((scene.broker.under_way(), scene.server.arrivals("token").await), (0, 1), "it has time");
+
+    scene.clock.advance(Duration::from_secs(10 * 86_400));
+    scene.broker.sweep(true).await.expect("a sweep");
+    let refreshed = async || (scene.server.count("/granted/refresh_token").await == 1).then_some(());
+    until("the idle grant is refreshed", LIMIT, refreshed).await;
+    until("it is stored", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
+    // Its life has started again.
+    scene.broker.sweep(true).await.expect("a sweep");
+    assert_eq!(scene.server.count("/granted/refresh_token").await, 1);
+}
+
+#[tokio::test]
+async fn a_grant_that_nobody_confirms_is_revoked() {
+    let scene = Scene::new(true).await;
+    let Outcome::Unconfirmed(code) = scene.finish().await else { panic!("it waits for its initiator") };
+    assert!(matches!(scene.broker.access(&key()).await, Err(BrokerError::NotConnected)));
+    scene.clock.advance(Duration::from_secs(599));
+    scene.broker.sweep(false).await.expect("a sweep");
+    assert_eq!(scene.server.live("RefreshToken").await, 1);
+
+    scene.clock.advance(Duration::from_secs(1));
+    scene.broker.sweep(false).await.expect("a sweep");
+    until("it is revoked", LIMIT, async || (scene.server.live("RefreshToken").await == 0).then_some(())).await;
+    let late = keyferry::broker::Confirmation { key: &key(), code: code.expose() };
+    assert!(matches!(scene.broker.confirm(late).await, Err(BrokerError::StateMismatch(_))));
+}
