@@ -11,6 +11,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use super::request::RequestBody;
@@ -62,7 +63,8 @@ impl Lane {
     ) -> Result<Response<Incoming>, LaneError> {
         let Some(request) = slot.take() else { return Err(LaneError::Unsent) };
         let patience = Patience::new(&request, timeouts);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // Outside of the task's budget: used up, it would say "later" and wake nobody.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         let (connection, timer) = (&mut self.connection, &mut self.timer);
         std::future::poll_fn(|cx| {
             poll_connection(connection, cx);
@@ -88,7 +90,13 @@ impl Lane {
     /// True when another request can be sent. Leaves nobody's waker behind: a connection that closes in the pool wakes no
     /// task that has gone on to something else.
     pub(super) fn settle(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
+        // Outside of the task's budget, which would only say "later" to somebody who does not come back.
+        let connection = &mut self.connection;
+        let driving = pin!(unconstrained(std::future::poll_fn(|cx| {
+            poll_connection(connection, cx);
+            Poll::Ready(())
+        })));
+        let _ = driving.poll(&mut Context::from_waker(Waker::noop()));
         self.connection.is_some() && self.sender.is_ready()
     }
 

@@ -186,7 +186,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Streamed { incoming, .. } => incoming.size_hint(),
-            Kind::Again { size, .. } => size.clone(),
+            Kind::Again { size, .. } => *size,
         }
     }
 }

@@ -107,28 +107,28 @@ async fn a_gibibyte_each_way_in_flat_memory() {
     assert!(most.get() - before < 150, "{} MiB before, {} MiB at most", before, most.get());
 }
 
-fn grpc_like() -> (HeaderMap, Vec<Result<Frame<Bytes>, Infallible>>) {
+type Frames = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+
+fn grpc_like() -> Vec<Result<Frame<Bytes>, Infallible>> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().expect("a value"));
     trailers.insert("set-cookie", "a=b".parse().expect("a value"));
-    (trailers.clone(), vec![Ok(Frame::data(Bytes::from("message"))), Ok(Frame::trailers(trailers))])
+    vec![Ok(Frame::data(Bytes::from("message"))), Ok(Frame::trailers(trailers))]
 }
 
 /// Answers with what trailers the request had, and trailers of its own.
-async fn trailing(
-    request: Request<Incoming>,
-) -> Response<StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>> {
+async fn trailing(request: Request<Incoming>) -> Response<Frames> {
     let collected = request.into_body().collect().await.expect("a whole body");
     let sent = collected.trailers().cloned().unwrap_or_default();
     let names: Vec<_> = sent.keys().map(|name| name.as_str()).collect();
     Response::builder()
         .header("trailer", "grpc-status")
         .header("x-request-trailers", names.join(","))
-        .body(StreamBody::new(stream::iter(grpc_like().1)))
+        .body(StreamBody::new(stream::iter(grpc_like())))
         .expect("a response")
 }
 
-fn trailing_body() -> StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>> {
+fn trailing_body() -> Frames {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checksum", "1".parse().expect("a value"));
     trailers.insert("authorization", "Bearer forged".parse().expect("a value"));
@@ -467,4 +467,46 @@ async fn a_body_that_is_still_coming_is_not_sent_again() {
     let answer = raw(sidecar.address, request).await;
     assert_eq!(status(&answer), 401, "{answer}");
     assert_eq!(sidecar.renewals.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn answers_without_a_body() {
+    let provider = raw_provider(|mut stream| async move {
+        loop {
+            let answer = match read_head(&mut stream).await.split(' ').take(2).collect::<Vec<_>>()[..] {
+                ["HEAD", _] => "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
+                [_, "/204"] => "HTTP/1.1 204 No Content\r\n\r\n",
+                [_, "/304"] => "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n",
+                [_, "/100"] => {
+                    "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+                }
+                _ => return,
+            };
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let sidecar = sidecar(&format!("http://{provider}")).await;
+    let mut caller = http1_caller(sidecar.address).await;
+    for (method, path, status, length) in [
+        ("HEAD", "/a", 200, Some("1234")),
+        ("GET", "/204", 204, None),
+        ("GET", "/304", 304, None),
+        ("GET", "/100", 200, Some("0")),
+    ] {
+        caller.ready().await.expect("still open");
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/proxy/x{path}"))
+            .header("host", "a")
+            .body(no_body())
+            .expect("a request");
+        let answer = soon(caller.send_request(request)).await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        let found = answer.headers().get("content-length").map(|length| length.to_str().expect("text"));
+        assert_eq!(found, length, "{method} {path}");
+        assert_eq!(text(answer.into_body()).await, "");
+    }
 }

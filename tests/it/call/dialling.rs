@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -226,4 +227,42 @@ async fn everything_goes_through_the_proxy() {
         assert!(matches!(outcome, Err(UpstreamError::Blocked { .. })), "{outcome:?}");
     }
     assert!(connects.try_recv().is_err(), "nothing may have been asked of the proxy");
+}
+
+/// tokio gives a task a budget for each turn. A call whose answer arrives when that is used up must still be woken.
+#[tokio::test]
+async fn an_answer_is_noticed_when_the_turn_is_almost_over() {
+    let (written, mut is_written) = tokio::sync::mpsc::unbounded_channel();
+    let provider = raw_provider(move |mut stream| {
+        let written = written.clone();
+        async move {
+            while read_head(&mut stream).await.starts_with("GET") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                let _ = written.send(());
+            }
+        }
+    })
+    .await;
+    let ready = ready(&format!("http://{provider}"));
+    let upstream = Upstream::new(&Settings::default()).expect("settings");
+    let call = || Box::pin(upstream.send(ready.destination(), Request::new(RequestBody::empty())));
+    text(soon(call()).await.expect("an answer").into_body()).await;
+    soon(is_written.recv()).await.expect("told");
+    for used_up in 110..=128 {
+        // A fresh turn, with a whole budget.
+        tokio::task::yield_now().await;
+        let mut call = call();
+        // Sent on the connection that is there, and then not looked at until the answer is there too.
+        std::future::poll_fn(|cx| {
+            assert!(call.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        soon(is_written.recv()).await.expect("told");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        for _ in 0..used_up {
+            tokio::task::coop::consume_budget().await;
+        }
+        text(soon(call).await.expect("an answer").into_body()).await;
+    }
 }

@@ -91,6 +91,28 @@ async fn a_provider_that_takes_its_time_is_not_the_callers_idleness() {
 }
 
 #[tokio::test]
+async fn a_caller_that_does_not_read_is_let_go() {
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    let gone = std::sync::Arc::new(std::sync::Mutex::new(Some(gone)));
+    let provider = raw_provider(move |mut stream| {
+        let gone = std::sync::Arc::clone(&gone);
+        async move {
+            read_head(&mut stream).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while stream.write_all(&[0; 65536]).await.is_ok() {}
+            if let Some(gone) = gone.lock().expect("whole").take() {
+                let _ = gone.send(());
+            }
+        }
+    })
+    .await;
+    let sidecar = brisk(&format!("http://{provider}")).await;
+    let mut stream = TcpStream::connect(sidecar.address).await.expect("a connection");
+    stream.write_all(format!("{HEAD}\r\n").as_bytes()).await.expect("written");
+    soon(is_gone).await.expect("told");
+}
+
+#[tokio::test]
 async fn heads_that_are_too_large() {
     let (provider, mut heads) = recording_provider().await;
     let sidecar = sidecar(&format!("http://{provider}")).await;
