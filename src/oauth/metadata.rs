@@ -211,6 +211,14 @@ mod tests {
         assert!(matches!(Metadata::parse(b"<html>", "x"), Err(MetadataError::Unreadable(_))));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_document_and_issuer_are_answered(body in proptest::collection::vec(proptest::num::u8::ANY, 0..200), issuer in ".*") {
+            let _ = Metadata::parse(&body, &issuer);
+            proptest::prop_assert!(!Metadata::addresses(&issuer).is_empty());
+        }
+    }
+
     #[test]
     fn auth_method_by_metadata() {
         fn check(methods: &str, secret: Option<&str>, expected: AuthMethod) {

@@ -262,6 +262,15 @@ mod tests {
         check(&[("x-shop-token", "kfs_abc")], Some("kfs_abc"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_field_is_answered(field in ".*") {
+            if let Some(token) = from_authorization(&field) {
+                proptest::prop_assert!(is_ours(&token));
+            }
+        }
+    }
+
     #[test]
     fn two_authorizations_are_refused() {
         let mut headers = HeaderMap::new();

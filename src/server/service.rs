@@ -73,6 +73,11 @@ impl Service {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let cors = AllowedOrigin::of(request.headers());
         let crossing = origin::crossing(request.headers(), &self.settings);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // Without the query, which holds codes and tickets.
+            let (method, path) = (request.method(), request.uri().path());
+            tracing::debug!(request.id = self.request_id(number), %method, path, "request");
+        }
         let mut response = match self.dispatch(request, crossing, number).await {
             Ok(response) => response,
             Err(error) => {
