@@ -21,9 +21,10 @@ mod sessions;
 mod single_flight;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub use begin::{Begin, Begun, Started};
 pub use complete::{Completed, Outcome};
@@ -36,7 +37,7 @@ pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
 
 use crate::clock::Clock;
-use crate::model::IntegrationName;
+use crate::model::{IntegrationName, Timestamp};
 use crate::oauth::{Client, Values};
 use crate::store::Store;
 use crate::upstream::Fetch;
@@ -51,7 +52,7 @@ pub struct Settings {
     /// Whether plain http may leave this machine.
     pub allow_http: bool,
     /// Deadline of one request to a token endpoint; leases last longer.
-    pub token_timeout: std::time::Duration,
+    pub token_timeout: Duration,
 }
 
 /// Everything that happens between a caller and a provider. Cheap to share; lives as long as the process.
@@ -122,13 +123,18 @@ impl Broker {
         self.duties.under_way()
     }
 
-    /// The longest that one of them takes while the store answers.
-    pub fn longest_duty(&self) -> std::time::Duration {
+    /// The longest that one of them takes while the store answers: two requests for metadata, and two for its own sake.
+    pub fn longest_duty(&self) -> Duration {
+        self.settings.token_timeout * 4
+    }
+
+    /// The longest that a refresh takes while the store answers; leases outlast it.
+    fn refresh_deadline(&self) -> Duration {
         self.settings.token_timeout * 2
     }
 
     /// The present moment, as the broker sees it.
-    pub fn now(&self) -> crate::model::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -149,6 +155,6 @@ impl Broker {
 }
 
 /// The values that every request of a connection may use.
-fn values<'a>(client: &'a Client, variables: &'a std::collections::BTreeMap<String, String>) -> Values<'a> {
+fn values<'a>(client: &'a Client, variables: &'a BTreeMap<String, String>) -> Values<'a> {
     Values { client: Some(client), variables: Some(variables), ..Values::default() }
 }

@@ -1,5 +1,5 @@
-//! The command line: what was typed, and one small module for each subcommand. Talks to the operator; decides nothing that
-//! a configuration or a request could decide.
+//! The command line: what was typed, and one small module for each subcommand. Talks to the operator; decides nothing
+//! that a configuration or a request could decide.
 
 mod check;
 mod connect;
@@ -26,15 +26,15 @@ use crate::config::Problems;
     version,
     about = "An OAuth broker that runs beside your application",
     long_about = "Keyferry runs beside your application. It lets the application's users connect their accounts at \
-                  HubSpot, Notion, Airtable or any other OAuth 2 provider, keeps their tokens sealed and fresh, and puts \
-                  them on the API calls that the application sends through it. The application never sees a token.",
+                  HubSpot, Notion, Airtable or any other OAuth 2 provider, keeps their tokens sealed and fresh, and \
+                  puts them on the API calls that the application sends through it. The application never sees a token.",
     after_help = "Start here:
   keyferry demo              connect and call, with a make-believe provider and no account
   keyferry check             every mistake in config.toml at once
   keyferry serve             run the sidecar
   keyferry connect notion    connect an account of your own
 
-`keyferry COMMAND --help` says more. Without a command the sidecar is run.",
+`keyferry COMMAND --help` says more.",
     args_conflicts_with_subcommands = true,
     max_term_width = 100
 )]
@@ -77,8 +77,8 @@ enum Failure {
     Other(String),
 }
 
-/// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with the
-/// first of them; only the commands that serve call it.
+/// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with
+/// the first of them; only the commands that serve call it.
 pub async fn run<S>(arguments: Arguments, environment: Environment, stop: impl FnOnce() -> io::Result<S>) -> ExitCode
 where
     S: Future<Output = ()>,

@@ -1,8 +1,9 @@
 //! Keyferry: an OAuth broker that runs as a sidecar. It lets an application's users connect their accounts at a
 //! provider, keeps the grants sealed and fresh, and puts the bearer tokens on the calls that the application makes.
 //!
-//! This file is the table of contents. The modules stand in layer order: each may name only those above it, and
-//! `tests/it/layers.rs` holds them to that. Down to `provider` everything is pure: no async, clock, random or I/O.
+//! This file is the table of contents. The groups stand in layer order: each may name only its own and those above it.
+//! The order inside a group is in ARCHITECTURE.md, and `tests/it/layers.rs` holds all to it. The first group is pure: no
+//! async, clock, random or I/O.
 
 // Pure: decisions.
 pub mod mapping;

@@ -1,5 +1,5 @@
-//! The nouns of CONTRACT section 1. Parsed once at the border and trusted inside; none derives serde, because each border
-//! (files, store, HTTP) has a shape of its own.
+//! The nouns of the README's "How it fits". Parsed once at the border and trusted inside; none derives serde, because
+//! each border (files, store, HTTP) has a shape of its own.
 
 mod caller;
 mod connection;

@@ -7,6 +7,7 @@ mod call;
 mod caller;
 mod connect;
 mod connections;
+mod cors;
 mod endpoint;
 mod form;
 pub mod forward;
@@ -15,6 +16,7 @@ mod origin;
 mod page;
 mod respond;
 mod service;
+mod sessions;
 mod settings;
 
 pub use body::Body;

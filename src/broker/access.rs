@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::live::Ticket;
 use super::record::Stored;
-use super::refresh::is_refreshable;
 use super::single_flight::{Entry as FlightEntry, SingleFlight, Waiter};
 use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
@@ -51,7 +50,7 @@ impl Broker {
         if current.grant.access_token != failed.grant.access_token {
             return Ok(Some(current));
         }
-        if !is_refreshable(self.integration_of(&current.connection.key)?, &current.grant) {
+        if !self.can_refresh(&current)? {
             return Ok(None);
         }
         self.refresh(&current).await.map(Some)
@@ -62,12 +61,14 @@ impl Broker {
         if live.refresh_started.swap(true, Ordering::Relaxed) {
             return;
         }
-        let refreshable =
-            self.integration_of(&live.connection.key).is_ok_and(|integration| is_refreshable(integration, &live.grant));
-        if refreshable && self.enter(live).is_err() {
+        if self.can_refresh(live).unwrap_or(false) && self.enter(live).is_err() {
             // Paused after a failure: whoever comes after the pause may try again.
             live.refresh_started.store(false, Ordering::Relaxed);
         }
+    }
+
+    fn can_refresh(&self, live: &Live) -> Result<bool, BrokerError> {
+        Ok(self.integration_of(&live.connection.key)?.provider.protocol.can_refresh(&live.grant))
     }
 
     async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
@@ -107,7 +108,7 @@ impl Broker {
 
     /// How long a caller waits for a refresh: two token requests, since another replica's may come first.
     fn patience(&self) -> Duration {
-        self.settings.token_timeout * 2 + Duration::from_secs(2)
+        self.refresh_deadline() + Duration::from_secs(2)
     }
 
     /// The connection as the store has it now.

@@ -7,7 +7,7 @@ use super::begin::{LIFETIME, key_of};
 use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError, Integration, connections, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
-use crate::oauth::{self, Callback, DenialReason, Redirect, Values};
+use crate::oauth::{self, Callback, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
 
 /// How a callback with a known state ended.
@@ -80,9 +80,6 @@ impl Broker {
         }
         let return_to = pending.flow.return_to.clone();
         let outcome = self.exchange(integration, redirect, pending).await;
-        if let Err(error) = &outcome {
-            tracing::warn!(integration = %integration.name, %error, "an authorization was not completed");
-        }
         Ok(Completed { return_to, outcome, spent_cookie })
     }
 
@@ -98,7 +95,7 @@ impl Broker {
         let endpoints = self.endpoints(integration, &client, &flow.variables, None).await?;
         let (code, captured) = match redirect.accept(protocol, &endpoints)? {
             Callback::Code { code, captured } => (code, captured),
-            Callback::Denied(reason) => return Err(denied(reason)),
+            Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
         };
         // A captured value may choose the token endpoint's host, from the file's closed map only.
         let endpoints = if captured.is_empty() {
@@ -122,6 +119,7 @@ impl Broker {
         let answer = self.ask(integration, request).await?;
         let mut grant =
             oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, asked_at)?;
+        grant.authorization = entropy::fingerprint(entropy::random_token()?.expose());
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }
@@ -152,6 +150,9 @@ impl Broker {
         loop {
             let now = self.clock.now();
             let previous = self.stored(&key).await?;
+            if let Some(connection) = already(previous.as_ref(), &grant) {
+                return Ok(connection);
+            }
             let connection = Connection {
                 id: match &previous {
                     Some((stored, _)) => stored.connection.id.clone(),
@@ -196,6 +197,9 @@ impl Broker {
     }
 }
 
-fn denied(reason: DenialReason) -> BrokerError {
-    BrokerError::Denied(reason)
+/// The connection that this very authorization has become already: it may have been refreshed since, so it is left alone.
+fn already(previous: Option<&(Stored, u64)>, grant: &Grant) -> Option<Connection> {
+    let (stored, _) = previous?;
+    let is_same = stored.grant.as_ref().is_some_and(|held| held.authorization == grant.authorization);
+    is_same.then(|| stored.connection.clone())
 }

@@ -56,10 +56,23 @@ impl Broker {
         // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the same
         // person may try the same code again.
         let claimed = record::encode(&UnconfirmedRecord { claimed: true, ..record.clone() })?;
+        let superseded = match self.stored(&key).await? {
+            Some((stored, _)) => record.claimed && is_newer(stored.grant.as_ref(), &Grant::from(record.grant.clone())),
+            None => false,
+        };
+        if superseded {
+            // An earlier try of this code went through as far as that somebody has connected anew since.
+            return Err(UNKNOWN);
+        }
         let put = self.store.put(code, Expected::Version(entry.version), &claimed, Some(UNCONFIRMED_KEPT)).await?;
         let Written::Stored(version) = put else { return Err(UNKNOWN) };
         let connection = self.activate(&record.flow, Grant::from(record.grant)).await?;
         self.store.delete(code, version).await?;
         Ok(connection)
     }
+}
+
+/// Whether the connection holds another authorization's grant that came after this one.
+fn is_newer(held: Option<&Grant>, grant: &Grant) -> bool {
+    held.is_some_and(|held| held.authorization != grant.authorization && held.obtained_at >= grant.obtained_at)
 }

@@ -41,6 +41,7 @@ struct StoredRecord {
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct GrantRecord {
+    authorization: String,
     access_token: String,
     refresh_token: Option<String>,
     scopes: Vec<String>,
@@ -103,6 +104,7 @@ pub(super) struct RevocationRecord {
     pub(super) grant: GrantRecord,
     pub(super) attempts: u32,
     pub(super) not_before: i64,
+    pub(super) give_up_at: i64,
 }
 
 /// A session: a person's own key for a while.
@@ -130,8 +132,15 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, BrokerError> {
     serde_json::to_vec(record).map_err(|error| BrokerError::Internal(format!("a record cannot be written: {error}")))
 }
 
-/// Errors never quote the record: it holds tokens.
+/// Errors never quote the record: it holds tokens. A record of a later version is left to that version.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BrokerError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u8,
+    }
+    if serde_json::from_slice(bytes).is_ok_and(|record: Versioned| record.v != 1) {
+        return Err(BrokerError::Internal("a stored record was written by a later version".into()));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         BrokerError::Internal(format!(
             "a stored record cannot be read ({:?} at byte {})",
@@ -207,6 +216,7 @@ pub(super) fn person(org: &str, user: &str) -> Result<Person, BrokerError> {
 impl From<&Grant> for GrantRecord {
     fn from(grant: &Grant) -> Self {
         Self {
+            authorization: grant.authorization.clone(),
             access_token: grant.access_token.expose().to_owned(),
             refresh_token: grant.refresh_token.as_ref().map(|token| token.expose().to_owned()),
             scopes: grant.scopes.clone(),
@@ -222,6 +232,7 @@ impl From<&Grant> for GrantRecord {
 impl From<GrantRecord> for Grant {
     fn from(record: GrantRecord) -> Self {
         Self {
+            authorization: record.authorization,
             access_token: Secret::new(record.access_token),
             refresh_token: record.refresh_token.map(Secret::new),
             scopes: record.scopes,

@@ -11,16 +11,8 @@ use super::record::Stored;
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, connections, entropy, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant, Timestamp};
-use crate::oauth::{self, RefreshMode, TokenError};
+use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
-
-/// Whether the grant has anything to get another token with.
-pub(super) fn is_refreshable(integration: &Integration, grant: &Grant) -> bool {
-    let protocol = &integration.provider.protocol;
-    let presents_access_token =
-        protocol.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"));
-    protocol.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_access_token)
-}
 
 impl Broker {
     /// Refreshes the connection whose record had this version, or takes what another replica made of it meanwhile.
@@ -32,7 +24,7 @@ impl Broker {
         );
         // Longer than the deadline of the token request and the writes around it, so that a holder that still works is
         // never overtaken.
-        let lifetime = self.longest_duty() + Duration::from_secs(10);
+        let lifetime = self.refresh_deadline() + Duration::from_secs(10);
         let give_up = tokio::time::Instant::now() + lifetime + Duration::from_secs(5);
         loop {
             if let Some(lease) = self.store.lease(&name, lifetime).await? {
@@ -66,13 +58,13 @@ impl Broker {
             grant: Some(live.grant.clone()),
             variables: live.variables.clone(),
         };
-        if !is_refreshable(&integration, &live.grant) {
+        if !integration.provider.protocol.can_refresh(&live.grant) {
             return self.end(stored, live.version, "there is nothing to refresh it with").await;
         }
         let asked_at = self.clock.now();
         // Discovery may come before the request; together they stay inside the lease.
         let asked =
-            tokio::time::timeout(self.longest_duty(), self.ask_refresh(&integration, &stored, &live.grant)).await;
+            tokio::time::timeout(self.refresh_deadline(), self.ask_refresh(&integration, &stored, &live.grant)).await;
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
@@ -146,7 +138,13 @@ impl Broker {
                         Some(false) if at < version && is_same_authorization(&current, &stored) => version = at,
                         // Another replica presented the token that we had used up, and took the refusal for the end.
                         Some(false) if was_given_up(&current, &refreshed_from) => version = at,
-                        Some(false) => return self.keep(ticket, current, at),
+                        Some(false) => {
+                            // Another authorization took the place of the one that we refreshed: its tokens are nobody's.
+                            if authorization(&current) != Some(&grant.authorization) {
+                                self.revoke_later(&key, &stored.variables, &grant).await;
+                            }
+                            return self.keep(ticket, current, at);
+                        }
                     }
                 }
                 Err(error) => {
@@ -209,6 +207,10 @@ impl Broker {
 /// Whether both are states of one active connection.
 fn is_same_authorization(stored: &Stored, ours: &Stored) -> bool {
     stored.connection.id == ours.connection.id && stored.connection.status == ConnectionStatus::Active
+}
+
+fn authorization(stored: &Stored) -> Option<&String> {
+    stored.grant.as_ref().map(|grant| &grant.authorization)
 }
 
 /// Whether the record says that the grant which we have just refreshed is refused for good.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::record::{self, FlowRecord, GrantRecord, RevocationRecord};
 use super::{Broker, BrokerError, Integration, entropy, values};
-use crate::model::{ConnectionKey, ConnectionStatus, Grant};
+use crate::model::{ConnectionKey, ConnectionStatus, Grant, Timestamp};
 use crate::oauth::{RevocationScope, Values, revocation_requests};
 use crate::store::{Expected, Key, Kind};
 
@@ -48,6 +48,7 @@ impl Broker {
             attempts: 0,
             // The sweep of any replica waits for the attempt that follows at once.
             not_before: self.clock.now().plus(Duration::from_secs(60)).unix_millis(),
+            give_up_at: self.clock.now().plus(KEPT).unix_millis(),
         };
         self.create(&queued, &record, KEPT).await?;
         Ok(Some(queued))
@@ -89,20 +90,22 @@ impl Broker {
             }
             Err(failure) => {
                 record.attempts += 1;
+                let now = self.clock.now();
                 let wait = Duration::from_secs(30 << record.attempts.min(10));
-                record.not_before = self.clock.now().plus(wait).unix_millis();
+                record.not_before = now.plus(wait).unix_millis();
+                let left = Timestamp::from_unix_millis(record.give_up_at).since(now).max(Duration::from_secs(1));
                 // A conflict means that another replica attempts it too, and keeps its own count.
                 let _ = self
                     .store
-                    .put(queued, Expected::Version(entry.version), &record::encode(&record)?, Some(KEPT))
+                    .put(queued, Expected::Version(entry.version), &record::encode(&record)?, Some(left))
                     .await?;
                 Err(failure)
             }
         }
     }
 
-    /// Whether the person has an active connection that this revocation would end: it holds one of these very tokens, or it
-    /// may be of the same account where revoking one grant may revoke all that the account gave to this client.
+    /// Whether the person has an active connection that this revocation would end: it is of this very authorization, refreshed
+    /// or not, or it may be of the same account where revoking one grant may revoke all that the account gave to this client.
     async fn would_reach_the_living(
         &self,
         integration: &Integration,
@@ -113,15 +116,16 @@ impl Broker {
         let Some(living) = stored.grant.filter(|_| stored.connection.status == ConnectionStatus::Active) else {
             return Ok(false);
         };
-        let same_tokens = living.access_token == grant.access_token
+        // A provider may give the same refresh token to each authorization of an account.
+        let is_same = living.authorization == grant.authorization
             || (living.refresh_token.is_some() && living.refresh_token == grant.refresh_token);
         let other_account = living.subject.is_some() && grant.subject.is_some() && living.subject != grant.subject;
         let reach = integration.provider.protocol.revocation.scope;
-        Ok(same_tokens || (reach == RevocationScope::Client && !other_account))
+        Ok(is_same || (reach == RevocationScope::Client && !other_account))
     }
 
-    /// Tells the provider. Any answer below 500 but 429 is final: RFC 7009 section 2.2 answers 200 even for a token that it
-    /// does not know, and a 4xx will not get better.
+    /// Tells the provider. RFC 7009 section 2.2 answers 200 even for a token that it does not know, so most refusals are
+    /// final.
     async fn revoke(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
@@ -140,7 +144,8 @@ impl Broker {
         for request in requests {
             let answer = self.ask(integration, request).await?;
             match answer.status.as_u16() {
-                429 | 500.. => {
+                // 401: our own secret may be wrong for the moment, and is mended.
+                401 | 408 | 425 | 429 | 500.. => {
                     let cause = format!("the revocation endpoint answered {}", answer.status);
                     return Err(BrokerError::token_endpoint(cause));
                 }

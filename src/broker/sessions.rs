@@ -36,20 +36,32 @@ pub struct Session {
 
 pub(super) struct SessionCache {
     entries: Cache<String, Arc<Session>>,
+    /// Raised whenever notifications may have been missed.
     epoch: AtomicU64,
+    /// Counts the ends of sessions.
+    changes: AtomicU64,
 }
 
 impl Default for SessionCache {
     fn default() -> Self {
-        Self { entries: Cache::new(CAPACITY), epoch: AtomicU64::new(0) }
+        Self { entries: Cache::new(CAPACITY), epoch: AtomicU64::new(0), changes: AtomicU64::new(0) }
     }
 }
 
 impl SessionCache {
     pub(super) fn forget(&self, fingerprint: &str) {
-        // A reader that fetched the record before it was deleted may put it back: the epoch makes that harmless.
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.entries.remove(fingerprint);
+    }
+
+    /// Keeps what was read, unless a session ended since `changes` was read: it may have been this one.
+    fn put(&self, changes: u64, fingerprint: String, session: &Arc<Session>) {
+        if self.changes.load(Ordering::Acquire) == changes {
+            self.entries.insert(fingerprint.clone(), Arc::clone(session));
+            if self.changes.load(Ordering::Acquire) != changes {
+                self.entries.remove(&fingerprint);
+            }
+        }
     }
 
     pub(super) fn doubt_everything(&self) {
@@ -58,7 +70,8 @@ impl SessionCache {
 }
 
 impl Broker {
-    /// Makes a session for this person. `scope` bounds what it may do besides being theirs.
+    /// Makes a session for this person. `integrations` and `methods` bound what it may do besides
+    /// being theirs; `maker` is the caller that asked.
     pub async fn open_session(
         &self,
         person: &Person,
@@ -108,6 +121,7 @@ impl Broker {
         let fingerprint = entropy::fingerprint(token);
         let now = self.clock.now();
         let epoch = self.sessions.epoch.load(Ordering::Acquire);
+        let changes = self.sessions.changes.load(Ordering::Acquire);
         if self.store.is_synced()
             && let Some(session) = self.sessions.entries.get(&fingerprint)
             && session.epoch == epoch
@@ -120,7 +134,7 @@ impl Broker {
         };
         let record: SessionRecord = record::decode(&entry.value)?;
         let session = Arc::new(Session::from_record(record, epoch)?);
-        self.sessions.entries.insert(fingerprint, Arc::clone(&session));
+        self.sessions.put(changes, fingerprint, &session);
         Ok(Some(session).filter(|session| now < session.expires_at))
     }
 
@@ -161,9 +175,10 @@ impl Broker {
                 None => SessionsOfRecord { v: 1, sessions: Vec::new() },
             };
             list.sessions.retain(|(_, ends)| now.unix_millis() < *ends);
-            list.sessions.push((fingerprint.to_owned(), ends.unix_millis()));
+            // Room is made before, so that the new one always stays.
             list.sessions.sort_by_key(|(_, ends)| std::cmp::Reverse(*ends));
-            let surplus = list.sessions.split_off(list.sessions.len().min(MOST));
+            let surplus = list.sessions.split_off(list.sessions.len().min(MOST - 1));
+            list.sessions.push((fingerprint.to_owned(), ends.unix_millis()));
             let last = list.sessions.iter().map(|(_, ends)| *ends).max().unwrap_or_default();
             let lifetime = Timestamp::from_unix_millis(last).since(now) + Duration::from_secs(60);
             let expected = entry.map_or(Expected::Absent, |entry| Expected::Version(entry.version));

@@ -2,9 +2,8 @@
 //! refresh token dies of idleness refreshed in time. One replica at a time does it.
 
 use std::sync::Arc;
-use std::time::Duration;
-
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError};
@@ -75,13 +74,12 @@ impl Broker {
         if now.unix_millis() < record.expires_at {
             return Ok(());
         }
-        if !record.claimed {
-            tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
-            // Queued before the record goes: the record is all there is of the grant.
-            let (flow, grant) = (record.flow, Grant::from(record.grant));
-            let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant).await?;
-            queued.into_iter().for_each(|queued| self.attempt_soon(queued));
-        }
+        tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
+        // Queued before the record goes: the record is all there is of the grant. Should it have become a connection after
+        // all, the attempt sees that.
+        let (flow, grant) = (record.flow, Grant::from(record.grant));
+        let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant).await?;
+        queued.into_iter().for_each(|queued| self.attempt_soon(queued));
         self.store.delete(key, entry.version).await?;
         Ok(())
     }
@@ -146,6 +144,7 @@ mod tests {
         fn check(now_days: i64, expected: bool) {
             const DAY: i64 = 86_400_000;
             let grant = Grant {
+                authorization: String::new(),
                 access_token: Secret::new("a"),
                 refresh_token: Some(Secret::new("r")),
                 scopes: vec![],

@@ -1,5 +1,5 @@
-//! Files, environment variables and flags as layers of one figment: later ones win key by key, and every value remembers
-//! where it was written. Parses TOML; checks no key.
+//! Files, environment variables and flags as layers of one figment: later ones win key by key, and every value
+//! remembers where it was written. Parses TOML; checks no key.
 
 use std::path::{Path, PathBuf};
 

@@ -45,8 +45,8 @@ impl FreeNames {
     }
 }
 
-/// The layers of the environment: every `KEYFERRY_<TABLE>__<KEY>`. Other variables with the prefix are not configuration:
-/// `KEYFERRY_STORE_KEY` is a secret, and `KEYFERRY_PORT` is Kubernetes' own for a service of that name.
+/// The layers of the environment: every `KEYFERRY_<TABLE>__<KEY>`. Other variables with the prefix are not
+/// configuration: `KEYFERRY_STORE_KEY` is a secret, and `KEYFERRY_PORT` is Kubernetes' own for a service of that name.
 pub(super) fn layers(context: &Context<'_>, directory: &Path, names: &FreeNames) -> Vec<Layer> {
     let mut layers = Vec::new();
     for (variable, value) in context.environment.iter() {

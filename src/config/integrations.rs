@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::library::Library;
-use super::problem::{Fault, Place, did_you_mean, quoted};
+use super::problem::{Fault, Place, Problem, did_you_mean, quoted};
 use super::provider;
 use super::reader::Table;
 use super::secrets::Resolved;
 use crate::broker::Integration;
 use crate::mapping::{Encoding, Template};
-use crate::model::IntegrationName;
+use crate::model::{IntegrationName, Secret};
 use crate::oauth::AuthMethod;
 use crate::provider::Provider;
 
@@ -30,7 +30,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
         }
         let Ok(name) = IntegrationName::parse(id) else { continue };
         integrations.push(Integration {
-            missing: Some(missing(&[key_to_set(&name, "client_id")])),
+            missing: missing(&name, &[Lacking::unset("client_id")]),
             name,
             provider: Arc::clone(provider),
             client_id: None,
@@ -68,48 +68,74 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     }
     let name = integration_name.ok()?;
     let mut lacking = Vec::new();
-    let client_id = wanted(table, &name, "client_id", client_id, true, &mut lacking);
+    let client_id = wanted(table, "client_id", client_id, true, &mut lacking);
     let needs_secret = matches!(
         provider.protocol.token_endpoint_auth_method,
         Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic)
     );
-    let client_secret = wanted(table, &name, "client_secret", client_secret, needs_secret, &mut lacking);
+    let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
         if rule.operator_only && rule.default.is_none() && !variables.contains_key(variable) {
-            lacking.push(key_to_set(&name, &format!("variables.{variable}")));
+            lacking.push(Lacking::unset(format!("variables.{variable}")));
         }
     }
-    if !lacking.is_empty() {
-        let fault = format!("is not ready: {}", missing(&lacking));
-        let warning = table.here().problem(Fault::new(fault, "until then its calls answer 500"));
-        table.context().report.warning(warning);
+    for lacking in &lacking {
+        table.context().report.warning(lacking.warning(table, &name));
     }
     Some(Integration {
+        missing: missing(&name, &lacking),
         name,
         provider,
         client_id: client_id.map(|secret| secret.expose().to_owned()),
         client_secret,
-        missing: (!lacking.is_empty()).then(|| missing(&lacking)),
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
     })
 }
 
-/// A credential of the client; what is lacking goes to the list, as what to do about it.
+/// A key that the integration needs and that has no value.
+struct Lacking {
+    /// Its name in the integration's table.
+    key: String,
+    /// Why what it refers to gives no value; `None` when the key was not written.
+    why: Option<String>,
+}
+
+impl Lacking {
+    fn unset(key: impl Into<String>) -> Self {
+        Self { key: key.into(), why: None }
+    }
+
+    fn warning(&self, table: &Table<'_>, name: &IntegrationName) -> Problem {
+        let here = table.here();
+        match &self.why {
+            Some(why) => {
+                let remedy = "until it has one, calls of this integration answer 500";
+                table.place(&self.key).problem(Fault::new(format!("has no value: {why}"), remedy))
+            }
+            None => {
+                let variable = variable_of(name, &self.key);
+                let remedy = format!("set it, or {variable}; until then calls of this integration answer 500");
+                Place { key: format!("{}.{}", here.key, self.key), ..here }.problem(Fault::new("is not set", remedy))
+            }
+        }
+    }
+}
+
+/// A credential of the client; when it is lacking, that goes to the list.
 fn wanted(
     table: &Table<'_>,
-    name: &IntegrationName,
     key: &str,
     resolved: Option<Resolved>,
     is_needed: bool,
-    lacking: &mut Vec<String>,
-) -> Option<crate::model::Secret> {
+    lacking: &mut Vec<Lacking>,
+) -> Option<Secret> {
     match resolved {
         Some(Resolved::Found(secret)) => return Some(secret),
-        Some(Resolved::Missing(why)) => lacking.push(format!("{}, where {why}", key_to_set(name, key))),
-        None if is_needed && !table.has(key) => lacking.push(key_to_set(name, key)),
+        Some(Resolved::Missing(why)) => lacking.push(Lacking { key: key.to_owned(), why: Some(why) }),
+        None if is_needed && !table.has(key) => lacking.push(Lacking::unset(key)),
         None => {}
     }
     None
@@ -186,14 +212,26 @@ fn urls(provider: &Provider) -> impl Iterator<Item = &Template> {
     .chain([&provider.api.base_url])
 }
 
-/// The key, and the environment variable that stands for it.
-fn key_to_set(name: &IntegrationName, key: &str) -> String {
-    let variable = format!("{name}__{}", key.replace('.', "__")).replace('-', "_").to_ascii_uppercase();
-    format!("`integrations.{name}.{key}` (or KEYFERRY_INTEGRATIONS__{variable})")
+/// What callers are told while a value is lacking, in whole sentences; `None` when nothing is.
+fn missing(name: &IntegrationName, lacking: &[Lacking]) -> Option<String> {
+    let mut to_set = Vec::new();
+    let mut sentences = Vec::new();
+    for Lacking { key, why } in lacking {
+        match why {
+            None => to_set.push(format!("`integrations.{name}.{key}` (or {})", variable_of(name, key))),
+            Some(why) => sentences.push(format!("The key `integrations.{name}.{key}` has no value: {why}.")),
+        }
+    }
+    if !to_set.is_empty() {
+        sentences.insert(0, format!("Set {}.", to_set.join(", and ")));
+    }
+    (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-fn missing(keys: &[String]) -> String {
-    format!("set {}", keys.join(", and "))
+/// The environment variable that stands for a key.
+fn variable_of(name: &IntegrationName, key: &str) -> String {
+    let rest = format!("{name}__{}", key.replace('.', "__")).replace('-', "_").to_ascii_uppercase();
+    format!("KEYFERRY_INTEGRATIONS__{rest}")
 }
 
 fn redirect_uri(text: &str) -> Result<String, Fault> {

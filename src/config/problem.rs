@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, in words for its operator: which file, which key, what, and what to do. A problem
-//! never holds the value of a secret.
+//! What is wrong with a configuration, in words for its operator: which file, which key, what, and what to do. A
+//! problem never holds the value of a secret.
 
 use std::cell::RefCell;
 use std::fmt;

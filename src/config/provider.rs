@@ -27,7 +27,7 @@ pub(super) use self::host::{check_constant_url, is_loopback};
 pub(super) use self::oauth::scope;
 pub(super) use self::variables::check_value;
 
-/// Keys that CONTRACT section 4 or the catalogue name and this version does not act on.
+/// Keys that have their place in a provider file and that this version does not act on.
 const LATER: [&str; 1] = ["items"];
 
 /// What reading a file brings besides the provider.

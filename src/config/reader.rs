@@ -36,6 +36,8 @@ pub(super) struct Table<'a> {
     origin: Origin,
     values: &'a Dict,
     known: Vec<&'static str>,
+    /// Known only to be refused, and so never proposed.
+    refused: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
@@ -46,8 +48,16 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&mut Table<'_>) -> T,
     ) -> T {
         let origin = document.home().clone();
-        Self { context, document, path: String::new(), origin, values: document.values(), known: Vec::new() }
-            .finish(read)
+        Self {
+            context,
+            document,
+            path: String::new(),
+            origin,
+            values: document.values(),
+            known: Vec::new(),
+            refused: Vec::new(),
+        }
+        .finish(read)
     }
 
     /// The context, for values that are read without a table.
@@ -180,10 +190,11 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Keys that a later version will know: using one is a mistake with a sentence of its own.
+    /// Keys that a later version will know, or that are written in place of another: using one is a mistake with a
+    /// sentence of its own.
     pub(super) fn later(&mut self, names: &[&'static str], sentence: impl Fn(&str) -> Fault) {
         for name in names {
-            self.known.push(name);
+            self.refused.push(name);
             if self.has(name) {
                 self.context.report.mistake(self.place(name).problem(sentence(name)));
             }
@@ -230,12 +241,21 @@ impl<'a> Table<'a> {
     where
         'a: 'b,
     {
-        Table { context: self.context, document: self.document, path, origin, values, known: Vec::new() }
+        Table {
+            context: self.context,
+            document: self.document,
+            path,
+            origin,
+            values,
+            known: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     fn finish<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let result = read(&mut self);
-        for name in self.values.keys().filter(|name| !self.known.contains(&name.as_str())) {
+        let expected = |name: &str| self.known.contains(&name) || self.refused.contains(&name);
+        for name in self.values.keys().filter(|name| !expected(name)) {
             let owner = if self.path.is_empty() { "here".to_owned() } else { format!("of [{}]", self.path) };
             self.mistake(name, format!("is not a key {owner}"), did_you_mean(name, self.known.iter().copied()));
         }

@@ -37,7 +37,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "What browsers reach us as; redirect URIs are built from it.";
     let public_url = table.parsed("public_url", doc, public_url);
     table.path("providers_dir", "Provider files that add to the shipped ones and replace those of the same name.");
-    let doc = "Health, readiness, metrics, reload; never tokens. \"\" switches it off.";
+    let doc = "Health and readiness; never tokens. \"\" switches it off.";
     let admin_listen = table
         .parsed("admin_listen", doc, |text| if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) });
     let admin_listen = admin_listen.unwrap_or(Some(SocketAddr::from(([127, 0, 0, 1], 8081))));
@@ -45,10 +45,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
     let doc = "More Host values that we answer to, such as a compose service's name.";
     let allowed_hosts = values(table.list("allowed_hosts", doc, allowed_host));
-    let doc = "Addresses and ranges whose X-Forwarded-* headers are believed; nobody by default.";
+    let doc = "Addresses and ranges whose X-Forwarded-* headers will be believed; nothing reads them yet.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
     let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
-    let doc = "The hash of the admin key; without it the admin listener serves health and metrics only.";
+    let doc = "The hash of the admin key, for endpoints that come later; no use yet.";
     let admin_key_hash =
         table.parsed("admin_key_hash", doc, |text| if text.is_empty() { Ok(None) } else { key_hash(text).map(Some) });
     let drain = table.duration("drain", "How long requests in flight may take after SIGTERM.");
@@ -57,7 +57,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let limits = table.table("limits", "Bounds on what one peer may take.", limits);
 
     if trusted_proxies.iter().any(|network: &IpNet| network.prefix_len() == 0) {
-        let fault = "believes X-Forwarded-* headers from everywhere";
+        let fault = "names everywhere as a proxy to believe";
         table.warning("trusted_proxies", fault, "name the proxy's own addresses");
     }
     if admin_listen.is_some_and(|admin| collide(admin, listen)) {

@@ -9,6 +9,8 @@ use super::{Secret, Timestamp};
 /// The tokens of one connection and what is known of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
+    /// Names the authorization that this grant began with; every refresh keeps it. Random, and no secret.
+    pub authorization: String,
     /// The token that calls carry.
     pub access_token: Secret,
     /// The token that gets the next one; some providers give none.
@@ -39,8 +41,8 @@ pub enum Freshness {
 }
 
 impl Grant {
-    /// Whether the access token is good at `now`. It is due ahead of its end by the lesser of 60 s and a tenth of its life
-    /// (CONTRACT section 6).
+    /// Whether the access token is good at `now`. It is due ahead of its end by the lesser of 60 s and a tenth of its
+    /// life.
     pub fn freshness(&self, now: Timestamp) -> Freshness {
         match (self.expires_at, self.due_at()) {
             (Some(expires_at), _) if now >= expires_at => Freshness::Expired,
@@ -64,6 +66,7 @@ impl Grant {
         let mut captured = self.captured.clone();
         captured.extend(answer.captured);
         Self {
+            authorization: self.authorization.clone(),
             access_token: answer.access_token,
             refresh_token: answer.refresh_token.or_else(|| self.refresh_token.clone()),
             scopes: if answer.scopes.is_empty() { self.scopes.clone() } else { answer.scopes },
@@ -85,6 +88,7 @@ mod tests {
 
     fn grant(obtained_at: i64, expires_at: Option<i64>) -> Grant {
         Grant {
+            authorization: "first".into(),
             access_token: Secret::new("access"),
             refresh_token: Some(Secret::new("refresh")),
             scopes: vec!["read".into()],

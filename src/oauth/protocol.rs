@@ -8,6 +8,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use crate::mapping::{Path, Template};
+use crate::model::Grant;
 
 /// A parameter table: names with the templates of their values. An empty template drops the built-in of that name.
 pub type Parameters = Vec<(String, Template)>;
@@ -25,7 +26,7 @@ pub struct Protocol {
     pub refresh_endpoint: Option<Template>,
     /// RFC 7009.
     pub revocation_endpoint: Option<Template>,
-    /// RFC 7662.
+    /// RFC 7662. Nothing asks it yet: it counts only as one more host that the file writes.
     pub introspection_endpoint: Option<Template>,
     /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
     pub token_endpoint_auth_method: Option<AuthMethod>,
@@ -53,7 +54,7 @@ pub struct Protocol {
     pub access_token_lifetime: Option<Duration>,
     /// Life of an idle refresh token when the answer does not say.
     pub refresh_token_lifetime: Option<Duration>,
-    /// How long the provider still takes a rotated refresh token.
+    /// How long the provider still takes a rotated refresh token. Nothing uses it yet.
     pub grace: Option<Duration>,
     /// Error codes of the token endpoint that end a grant; everything else is transient.
     pub terminal_errors: Vec<String>,
@@ -154,7 +155,7 @@ pub struct TokenResponse {
 pub struct ErrorSign {
     /// Where it stands.
     pub path: Path,
-    /// The value that means no error after all (`0` at TikTok, `true` for Slack's `ok`); absent means no error too.
+    /// The value that means no error after all (`0`, or `true` for a field named `ok`); absent means no error too.
     pub ok: Option<Value>,
 }
 
@@ -167,8 +168,8 @@ pub struct TokenCapture {
     pub pattern: Option<Regex>,
 }
 
-/// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or a
-/// pattern.
+/// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or
+/// a pattern.
 #[derive(Clone, Debug)]
 pub struct CallbackCapture {
     /// The name of the query parameter.
@@ -245,6 +246,18 @@ pub struct Sunset {
     pub date: String,
     /// What ends, and what to use instead.
     pub note: String,
+}
+
+impl Protocol {
+    /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
+    /// provider takes that.
+    pub fn can_refresh(&self, grant: &Grant) -> bool {
+        let presents_access_token = || {
+            let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
+            names.any(|name| name == "access_token")
+        };
+        self.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_access_token())
+    }
 }
 
 impl Default for Protocol {

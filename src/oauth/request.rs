@@ -64,12 +64,8 @@ pub fn refresh_request(
     parameters.set("grant_type", "refresh_token");
     parameters.set_from(values, "refresh_token");
     parameters.apply(&protocol.refresh_params, values);
-    let presents_access_token =
-        protocol.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"));
-    if grant.refresh_token.is_none() && !presents_access_token {
-        return None;
-    }
-    Some(token_request(protocol, endpoints, &endpoints.refresh, parameters, values))
+    let request = || token_request(protocol, endpoints, &endpoints.refresh, parameters, values);
+    protocol.can_refresh(grant).then(request)
 }
 
 fn token_request(
@@ -233,6 +229,7 @@ mod tests {
 
     fn grant() -> Grant {
         Grant {
+            authorization: String::new(),
             access_token: Secret::new("AT"),
             refresh_token: Some(Secret::new("RT")),
             scopes: vec![],

@@ -119,6 +119,8 @@ fn parse(
             .or(protocol.refresh_token_lifetime)
     });
     Ok(Grant {
+        // Drawn by whoever began the authorization.
+        authorization: String::new(),
         expires_at: expires_at(protocol, &answer, access_token.expose(), now),
         refresh_expires_at: refresh_lifetime.map(|lifetime| now.plus(lifetime)),
         scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
@@ -133,7 +135,7 @@ fn parse(
 
 const REFRESH_EXPIRES_IN: [&str; 3] = ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"];
 
-/// JSON, or the form encoding that GitHub and older servers answer with.
+/// JSON, or the form encoding that some servers answer with.
 fn document(body: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
         return value.is_object().then_some(value);
@@ -212,7 +214,7 @@ fn text(paths: &[Path], name: &str, answer: &Value) -> Option<String> {
     first(paths, name, answer)?.as_str().map(str::to_owned)
 }
 
-/// Space-separated as RFC 6749 says, comma-separated as GitHub answers, or an array as HubSpot does.
+/// Space-separated as RFC 6749 says, comma-separated, or an array.
 fn scope(paths: &[Path], answer: &Value) -> Option<String> {
     let value = match first(paths, "scope", answer) {
         None if paths.is_empty() => first(&[], "scopes", answer)?,

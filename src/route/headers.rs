@@ -76,7 +76,7 @@ pub fn outbound(
             if via.is_in(value) {
                 return Err(LoopDetected);
             }
-        } else if matches_loosely(name, |name| is_removed_outbound(name) || name == token_name)
+        } else if matches_loosely(name, |name| is_removed_outbound(name) || is_loosely(name, token_name))
             && !(upgrade && name == UPGRADE)
         {
             note(&mut removed, name);
@@ -175,7 +175,14 @@ pub fn trailers(fields: &mut HeaderMap, direction: Direction) {
 /// itself is never asked for on (RFC 9113 section 3.1 took it out).
 pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     let named = headers.get_all(CONNECTION).iter().any(|value| names_token(value, "upgrade"));
-    named && headers.get(UPGRADE).is_some_and(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
+    let asks_for_http2 = headers.get_all(UPGRADE).iter().any(|protocols| names_token(protocols, "h2c"));
+    named && headers.contains_key(UPGRADE) && !asks_for_http2
+}
+
+/// Whether two names are one to a server that takes `_` for `-`.
+fn is_loosely(name: &str, other: &str) -> bool {
+    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 /// RFC 9110 section 7.6.1: what belongs to one connection and ends with it.

@@ -1,13 +1,11 @@
-//! The endpoints about connections that stand: list, credentials, connection, disconnect, sessions. None of them ever shows
+//! The endpoints about connections that stand: list, credentials, connection, disconnect. None of them ever shows
 //! a token of a provider.
-
-use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::admit::{named, person_key};
+use super::admit::person_key;
 use super::body::Body;
 use super::caller::{Caller, Named, identify};
 use super::form::Form;
@@ -15,11 +13,7 @@ use super::page;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::broker::{BrokerError, Integration, View};
-use crate::model::{Allowed, ConnectionKey, ConnectionStatus, IntegrationName, Timestamp};
-
-/// Sessions last an hour unless asked otherwise, and thirty days at most.
-const SESSION: Duration = Duration::from_secs(3600);
-const LONGEST_SESSION: Duration = Duration::from_secs(30 * 86_400);
+use crate::model::{ConnectionKey, ConnectionStatus, Timestamp};
 
 impl Service {
     /// The integrations with the caller's status at each: HTML for browsers, JSON for everybody else.
@@ -93,62 +87,13 @@ impl Service {
         Ok(json_response(StatusCode::OK, &connection_json(&view)))
     }
 
-    /// `POST` makes a session for one person, `DELETE` ends all of that person's.
-    pub(super) async fn sessions(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
-        let (head, body) = request.into_parts();
-        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
-        let form = self.form(&head, body).await?;
-        let person = caller.person(named(&head.headers, &form)?)?;
-        let in_scope =
-            caller.scope().is_none_or(|scope| scope.orgs.permits(person.org) && scope.users.permits(person.user));
-        if !in_scope {
-            return Err(HttpError::Forbidden);
-        }
-        let person = person.parse()?;
-        if head.method == Method::DELETE {
-            let ended = self.broker.end_sessions(&person).await?;
-            return Ok(json_response(StatusCode::OK, &json!({ "ended": ended })));
-        }
-        if matches!(caller, Caller::Session { .. }) {
-            // A session that made sessions would outlive its own end.
-            return Err(HttpError::Forbidden);
-        }
-        let integrations = self.session_integrations(&caller, form.sent("integrations"))?;
-        let maker = match &caller {
-            Caller::Key(key) => Some(key.name.as_str()),
-            Caller::Anyone | Caller::Session { .. } => None,
-        };
-        let methods = caller.scope().map_or(Allowed::Any, |scope| scope.methods.clone());
-        let (token, expires_at) =
-            self.broker.open_session(&person, &integrations, &methods, maker, lifetime(form.get("ttl"))?).await?;
-        let answer = json!({ "token": token.expose(), "expires_at": expires_at.to_string() });
-        Ok(json_response(StatusCode::OK, &answer))
-    }
-
-    /// What was asked for, within what the maker itself may use.
-    fn session_integrations(
-        &self,
-        caller: &Caller<'_>,
-        asked: Option<&str>,
-    ) -> Result<Allowed<IntegrationName>, HttpError> {
-        let Some(asked) = asked else { return Ok(caller.integrations()) };
-        let mut names = Vec::new();
-        for name in asked.split([' ', ',']).filter(|name| !name.is_empty()) {
-            names.push(self.permitted(caller, name)?.name.clone());
-        }
-        if names.is_empty() {
-            return Err(HttpError::bad_request("integrations has to name at least one; leave it out for all."));
-        }
-        Ok(Allowed::Only(names))
-    }
-
     /// A broker's error with the page where the person may connect.
     pub(super) fn failed(&self, error: BrokerError, integration: &Integration) -> HttpError {
         HttpError::Broker(error, Some(format!("{}/integrations#{}", self.public_base, integration.name)))
     }
 }
 
-/// The connection object of CONTRACT section 5.
+/// The connection as its owner may see it: never a token.
 pub(super) fn connection_json(view: &View) -> Value {
     let connection = &view.connection;
     json!({
@@ -176,14 +121,4 @@ fn integration_json(integration: &Integration, view: Option<&View>) -> Value {
         "status": view.map(|view| view.connection.status.as_str()),
         "connection": view.map(|view| view.connection.id.as_str()),
     })
-}
-
-fn lifetime(ttl: Option<&str>) -> Result<Duration, HttpError> {
-    let Some(ttl) = ttl else { return Ok(SESSION) };
-    let seconds: u64 = ttl.parse().map_err(|_| HttpError::bad_request("ttl has to be a whole number of seconds."))?;
-    let lifetime = Duration::from_secs(seconds);
-    if lifetime.is_zero() || lifetime > LONGEST_SESSION {
-        return Err(HttpError::bad_request("ttl has to be between one second and thirty days."));
-    }
-    Ok(lifetime)
 }

@@ -78,11 +78,7 @@ impl Form {
 
     fn from_json(bytes: &[u8]) -> Result<Self, HttpError> {
         let document: Value = serde_json::from_slice(bytes).map_err(|error| {
-            HttpError::bad_request(format!(
-                "The JSON body breaks off at line {}, column {}.",
-                error.line(),
-                error.column()
-            ))
+            HttpError::bad_request(format!("The body is not JSON at line {}, column {}.", error.line(), error.column()))
         })?;
         let Value::Object(fields) = document else {
             return Err(HttpError::bad_request("The JSON body has to be an object."));

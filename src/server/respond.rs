@@ -1,4 +1,4 @@
-//! From a failure to an answer: the one place that decides status, code and words (CONTRACT section 8). The person gets a
+//! From a failure to an answer: the one place that decides status, code and words. The person gets a
 //! sentence that helps, the log gets the cause, and neither gets a secret.
 
 use std::time::Duration;
@@ -69,6 +69,12 @@ pub(crate) struct Problem {
     connect_url: Option<String>,
 }
 
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: &str) -> Self {
+        Self { status, code, detail: detail.to_owned(), retry_after: None, connect_url: None }
+    }
+}
+
 impl HttpError {
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::BadRequest(detail.into())
@@ -80,19 +86,13 @@ impl HttpError {
 
     /// Status, code and words.
     pub(crate) fn problem(&self) -> Problem {
-        let plain = |status, code, detail: &str| Problem {
-            status,
-            code,
-            detail: detail.to_owned(),
-            retry_after: None,
-            connect_url: None,
-        };
+        let plain = Problem::new;
         match self {
             Self::BadRequest(detail) => plain(StatusCode::BAD_REQUEST, "bad_request", detail),
             Self::Unauthenticated => plain(
                 StatusCode::UNAUTHORIZED,
                 "unauthenticated",
-                "Send a Keyferry session (kfs_…) or API key (kf_…) in Authorization; the one sent is missing, unknown or over.",
+                "Send a Keyferry session (kfs_…) or API key (kf_…) in Authorization; there was none, or it is unknown or over.",
             ),
             Self::Forbidden => plain(
                 StatusCode::FORBIDDEN,
@@ -208,13 +208,7 @@ impl HttpError {
 }
 
 fn broker_problem(error: &BrokerError) -> Problem {
-    let plain = |status, code, detail: &str| Problem {
-        status,
-        code,
-        detail: detail.to_owned(),
-        retry_after: None,
-        connect_url: None,
-    };
+    let plain = Problem::new;
     match error {
         BrokerError::NotConfigured(sentence) => {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "integration_not_configured", sentence)
@@ -238,7 +232,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
         BrokerError::StateMismatch(_) | BrokerError::Callback(_) => plain(
             StatusCode::BAD_REQUEST,
             "state_mismatch",
-            "This link is not valid here: it was used, is over, or belongs to another browser. Start again from the application.",
+            "This link or code is not valid here: it is unknown, was used, is over, or belongs to another browser. Start again from the application.",
         ),
         BrokerError::Denied(reason) => plain(
             StatusCode::BAD_REQUEST,
@@ -261,7 +255,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
             ..plain(
                 StatusCode::BAD_GATEWAY,
                 "token_endpoint_failed",
-                "The provider did not give a token. The connection is kept; try again.",
+                "The provider did not give a token. Nothing that stood before is lost; try again.",
             )
         },
         BrokerError::Blocked(_) => blocked(),
@@ -271,7 +265,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
                 "store_unavailable",
                 "A stored record cannot be opened with the configured store keys. It is kept as it is.",
             ),
-            _ => Problem {
+            StoreError::Unavailable { .. } | StoreError::UnknownCursor | StoreError::Settings(_) => Problem {
                 retry_after: Some(Duration::from_secs(2)),
                 ..plain(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -289,13 +283,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
 }
 
 fn upstream_problem(error: &UpstreamError) -> Problem {
-    let plain = |status, code, detail: &str| Problem {
-        status,
-        code,
-        detail: detail.to_owned(),
-        retry_after: None,
-        connect_url: None,
-    };
+    let plain = Problem::new;
     match error {
         UpstreamError::Timeout { .. } => {
             plain(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "The provider did not answer in time.")
@@ -304,20 +292,21 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
         UpstreamError::Caller { .. } => {
             plain(StatusCode::BAD_REQUEST, "bad_request", "The request's body ended before it was whole.")
         }
-        _ => plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached."),
+        UpstreamError::Unreachable { .. }
+        | UpstreamError::Tls { .. }
+        | UpstreamError::Broken { .. }
+        | UpstreamError::TooLarge { .. } => {
+            plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached.")
+        }
     }
 }
 
 fn blocked() -> Problem {
-    Problem {
-        status: StatusCode::BAD_GATEWAY,
-        code: "blocked_address",
-        detail:
-            "The provider's host has an address that Keyferry does not dial. The operator can allow it by net.allow."
-                .into(),
-        retry_after: None,
-        connect_url: None,
-    }
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "blocked_address",
+        "The provider's host has an address that Keyferry does not dial. The operator can allow it by net.allow.",
+    )
 }
 
 impl From<TargetError> for HttpError {
@@ -356,11 +345,10 @@ impl From<ForwardError> for HttpError {
 /// The answer to a request whose head cannot be read, by the status that the HTTP layer found for it.
 pub fn malformed(status: StatusCode) -> Response<Bytes> {
     let error = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => HttpError::HeadersTooLarge,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => HttpError::HeadersTooLarge,
         _ => HttpError::bad_request("The request is not HTTP that can be read."),
     };
-    let (mut head, body) = error.respond("unread").into_parts();
-    head.status = status;
+    let (head, body) = error.respond("unread").into_parts();
     let body = match body {
         Body::Full(content) => content,
         Body::Empty | Body::Upstream(_) => Bytes::new(),

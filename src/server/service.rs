@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::ORIGIN;
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::Settings;
 use super::admit::start_ticket;
 use super::body::Body;
+use super::cors;
 use super::endpoint::Endpoint;
 use super::origin::{self, Crossing};
 use super::respond::HttpError;
@@ -71,7 +68,7 @@ impl Service {
     /// Answers one request. Never fails: every failure has an answer.
     pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let cors = AllowedOrigin::of(request.headers());
+        let origin = request.headers().get(ORIGIN).cloned();
         let crossing = origin::crossing(request.headers(), &self.settings);
         if tracing::enabled!(tracing::Level::DEBUG) {
             // Without the query, which holds codes and tickets.
@@ -86,8 +83,8 @@ impl Service {
                 error.respond(&request_id)
             }
         };
-        if let (Crossing::Allowed, Some(origin)) = (crossing, cors) {
-            origin.allow(response.headers_mut());
+        if let (Crossing::Allowed, Some(origin)) = (crossing, origin) {
+            cors::allow(origin, response.headers_mut());
         }
         response
     }
@@ -106,8 +103,8 @@ impl Service {
         if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head.method, uri.query()) {
             return Err(HttpError::CrossSite);
         }
-        if crossing == Crossing::Allowed && is_preflight(&head.method, &head.headers) {
-            return Ok(preflight(&head.headers));
+        if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
+            return Ok(cors::preflight(&head.headers));
         }
         if let Some(methods) = endpoint.methods()
             && !methods.split(", ").any(|method| method == head.method.as_str())
@@ -147,40 +144,5 @@ fn is_exempt(endpoint: &Endpoint<'_>, method: &Method, query: Option<&str>) -> b
         Endpoint::Callback(_) => method == Method::GET || method == Method::POST,
         Endpoint::Authorize(_) => method == Method::GET && start_ticket(query).is_some(),
         _ => false,
-    }
-}
-
-fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-/// Whatever is asked for may be asked: the caller's own key or session decides, and no cookie travels along.
-fn preflight(headers: &HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    for (asked, answer) in [
-        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
-        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
-    ] {
-        if let Some(asked) = headers.get(asked) {
-            response.headers_mut().insert(answer, asked.clone());
-        }
-    }
-    response.headers_mut().insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    response
-}
-
-/// The origin that a request came from, to be named in the answer when it is an allowed one. Credentials are never allowed.
-struct AllowedOrigin(HeaderValue);
-
-impl AllowedOrigin {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        headers.get(ORIGIN).cloned().map(Self)
-    }
-
-    fn allow(self, headers: &mut HeaderMap) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-        headers.append(VARY, HeaderValue::from_static("origin"));
     }
 }

@@ -16,17 +16,17 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// What browsers reach us as; redirect URIs are built from it. No trailing slash in its path.
     pub public_url: Url,
-    /// Health, readiness, metrics; never tokens. `None` when switched off with `""`.
+    /// Health and readiness; never tokens. `None` when switched off with `""`.
     pub admin_listen: Option<SocketAddr>,
     /// Browser origins that may read answers and receive callback messages; exact, as `Origin` writes them.
     pub allowed_origins: Vec<String>,
     /// More `Host` values, lower case, with or without port.
     pub allowed_hosts: Vec<String>,
-    /// Peers whose forwarding headers are believed.
+    /// Peers whose forwarding headers will be believed. Nothing reads them yet.
     pub trusted_proxies: Vec<IpNet>,
     /// Put before `/integrations` and `/proxy`; empty, or begins with `/` and does not end with it.
     pub base_path: String,
-    /// SHA-256 of the admin key.
+    /// SHA-256 of the admin key. No endpoint asks for it yet.
     pub admin_key_hash: Option<KeyHash>,
     /// How long requests in flight may take after SIGTERM.
     pub drain: Duration,

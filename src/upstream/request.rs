@@ -1,5 +1,5 @@
-//! The body of a request on its way to a provider: streamed from the caller as it comes, or sent a second time from the few
-//! pieces that were kept. Watches its own progress, so that a silent caller is told from a silent provider.
+//! The body of a request on its way to a provider: streamed from the caller as it comes, or sent a second time from the
+//! few pieces that were kept. Watches its own progress, so that a silent caller is told from a silent provider.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use crate::route::headers::{Direction, trailers};
 
-/// Most bytes of a body that are kept so that the request can be sent again (CONTRACT section 6).
+/// Most bytes of a body that are kept so that the request can be sent again.
 pub const KEPT_BYTES: usize = 64 * 1024;
 
 /// What is sent to a provider.

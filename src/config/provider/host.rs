@@ -1,5 +1,5 @@
-//! URLs of a provider file, and who may choose their host. Secrets are sent to these hosts, so a host is written out, or
-//! chosen from a list, or lies under a domain that is written out. Only the operator may choose a whole one.
+//! URLs of a provider file, and who may choose their host. Secrets are sent to these hosts, so a host is written out,
+//! or chosen from a list, or lies under a domain that is written out. Only the operator may choose a whole one.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -257,8 +257,8 @@ fn parts(host: &str) -> Vec<Part<'_>> {
     pieces.flatten().collect()
 }
 
-/// True when nothing put directly before this text can leave a domain that the text names: what follows its first dot has
-/// at least two labels, and is not merely a country's `co.uk`.
+/// True when nothing put directly before this text can leave a domain that the text names: what follows its first dot
+/// has at least two labels, and is not merely a country's `co.uk`.
 pub(super) fn has_fixed_parent(tail: &str) -> bool {
     const SECOND_LEVEL: [&str; 12] = ["ac", "co", "com", "edu", "go", "gob", "gov", "ne", "net", "nom", "or", "org"];
     let Some((_, parent)) = tail.split_once('.') else { return false };

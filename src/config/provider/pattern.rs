@@ -148,8 +148,8 @@ fn tokens(pattern: &str) -> Result<Vec<Token>, Fault> {
     Ok(tokens)
 }
 
-/// The source of a class whose `[` was read. Classes within classes, negations and escapes of code points are not looked
-/// into.
+/// The source of a class whose `[` was read. Classes within classes, negations and escapes of code points are not
+/// looked into.
 fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> {
     let mut source = String::from("[");
     if matches!(rest.peek(), Some('^' | ']')) {
@@ -175,8 +175,8 @@ fn class(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> 
     }
 }
 
-/// True when each character of the class may stand in a host. A class of ASCII text that is not negated can match beyond
-/// ASCII only by `\D`, `\S`, `\W` or `.`, and those match within it too.
+/// True when each character of the class may stand in a host. A class of ASCII text that is not negated can match
+/// beyond ASCII only by `\D`, `\S`, `\W` or `.`, and those match within it too.
 fn class_is_tame(class: &str) -> bool {
     let Ok(regex) = Regex::new(&format!("(?s)^(?:{class})$")) else { return false };
     let mut buffer = [0; 4];

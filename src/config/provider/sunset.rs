@@ -1,5 +1,5 @@
-//! The `[oauth.sunset]` table: the announced end of an endpoint. It concerns a file only when the file uses that endpoint: a
-//! note about an old one stays silent until somebody's file goes back to it.
+//! The `[oauth.sunset]` table: the announced end of an endpoint. It concerns a file only when the file uses that
+//! endpoint: a note about an old one stays silent until somebody's file goes back to it.
 
 use crate::config::problem::{Fault, Problem, quoted};
 use crate::config::reader::{Kind, Table};

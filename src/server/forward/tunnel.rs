@@ -33,6 +33,7 @@ pub(super) async fn join(caller: OnUpgrade, provider: OnUpgrade, idle: Duration,
     else {
         return;
     };
+    caller.stream.carry_anything();
     let broke = tokio::select! {
         outcome = copy_bidirectional_with_sizes(&mut caller, &mut provider, BUFFER_BYTES, BUFFER_BYTES) => outcome.is_err(),
         () = activity.silence(idle) => false,

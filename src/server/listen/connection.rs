@@ -122,7 +122,7 @@ where
             if is_http1 && in_flight.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response.map(|body| Counted { body, _in_flight: in_flight }))
+            Ok::<_, Infallible>(response.map(|body| Counted { body, in_flight }))
         }
     });
     if is_http2 {
@@ -288,7 +288,7 @@ async fn next_stage(mut stages: watch::Receiver<Stage>) -> Stage {
 /// An answer's body that counts as in flight until it is gone.
 struct Counted<B> {
     body: B,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl<B: Body + Unpin> Body for Counted<B> {
@@ -296,7 +296,12 @@ impl<B: Body + Unpin> Body for Counted<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.in_flight.asked();
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(_))) = &frame {
+            self.in_flight.handed_over();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

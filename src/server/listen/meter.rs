@@ -10,6 +10,12 @@ pub(super) struct Meter {
     start: Instant,
     /// Requests whose answer has not been handed over whole.
     in_flight: AtomicU32,
+    /// Requests that have begun so far.
+    begun: AtomicU64,
+    /// Answers of HTTP/2 of which a piece was handed over and the next not yet asked for.
+    unclaimed: AtomicU32,
+    /// Milliseconds from `start` to when such a piece was last handed over or asked for.
+    moved: AtomicU64,
     /// Some of a request head has come, and not yet all of it.
     in_head: AtomicBool,
     /// Milliseconds from `start` to the last change of what the connection waits for.
@@ -50,6 +56,9 @@ impl Meter {
         Arc::new(Self {
             start: Instant::now(),
             in_flight: AtomicU32::new(0),
+            begun: AtomicU64::new(0),
+            unclaimed: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
             in_head: AtomicBool::new(true),
             since: AtomicU64::new(0),
             stalled: AtomicU64::new(0),
@@ -99,11 +108,17 @@ impl Meter {
         self.in_flight.load(Ordering::Relaxed) != 0
     }
 
+    /// How many requests have begun so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// A request has begun; it lasts until the guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.in_head.store(false, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        InFlight { meter: Arc::clone(self), is_unclaimed: false }
     }
 
     /// What is overdue first, and when, in milliseconds from `start`. `None` while a provider is waited for, which has
@@ -115,7 +130,11 @@ impl Meter {
             return Some((stalled - 1 + millis(patience.idle), Overdue::Stalled));
         }
         if self.is_busy() {
-            return None;
+            // Every answer waits for the peer to open its window, and none for a provider.
+            let unclaimed = self.unclaimed.load(Ordering::Relaxed);
+            let waits_for_peer = unclaimed != 0 && unclaimed == self.in_flight.load(Ordering::Relaxed);
+            let moved = self.moved.load(Ordering::Relaxed);
+            return waits_for_peer.then_some((moved + millis(patience.idle), Overdue::Stalled));
         }
         if self.in_head.load(Ordering::Relaxed) {
             return Some((since + millis(patience.head), Overdue::Head));
@@ -138,20 +157,42 @@ impl Meter {
 }
 
 /// One request under way.
-pub(super) struct InFlight(Arc<Meter>);
+pub(super) struct InFlight {
+    meter: Arc<Meter>,
+    is_unclaimed: bool,
+}
 
 impl InFlight {
     /// True once the listener drains.
     pub(super) fn is_draining(&self) -> bool {
-        self.0.draining.load(Ordering::Relaxed) != 0
+        self.meter.draining.load(Ordering::Relaxed) != 0
+    }
+
+    /// A piece of the answer was handed over to HTTP/2, which asks for the next once the peer's window takes it.
+    pub(super) fn handed_over(&mut self) {
+        if self.meter.is_http2.load(Ordering::Relaxed) && !self.is_unclaimed {
+            self.is_unclaimed = true;
+            self.meter.moved.store(self.meter.now(), Ordering::Relaxed);
+            self.meter.unclaimed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The next piece was asked for.
+    pub(super) fn asked(&mut self) {
+        if self.is_unclaimed {
+            self.is_unclaimed = false;
+            self.meter.moved.store(self.meter.now(), Ordering::Relaxed);
+            self.meter.unclaimed.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         // The time first: whoever sees the connection idle must not take it for idle since long ago.
-        self.0.touch();
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.meter.touch();
+        self.asked();
+        self.meter.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

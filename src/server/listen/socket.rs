@@ -29,12 +29,14 @@ pub(crate) struct Socket {
     read_ahead: Bytes,
     /// To be written in place of what hyper wrote.
     instead: Bytes,
+    /// How many requests had begun when all that was written for them had gone out; `None` once the bytes are a tunnel's.
+    settled: Option<u64>,
     malformed: Malformed,
 }
 
 impl Socket {
     pub(super) fn new(wire: Wire, meter: Arc<Meter>, malformed: Malformed) -> Self {
-        Self { wire, meter, read_ahead: Bytes::new(), instead: Bytes::new(), malformed }
+        Self { wire, meter, read_ahead: Bytes::new(), instead: Bytes::new(), settled: Some(0), malformed }
     }
 
     /// True when the peer speaks HTTP/2: by ALPN, or by beginning with its preface. Reads no further than needed to know.
@@ -55,6 +57,11 @@ impl Socket {
         Ok(buffer[..filled] == PREFACE[..])
     }
 
+    /// From now on it carries bytes that are not HTTP's, and none of them is ours to change.
+    pub(crate) fn carry_anything(&mut self) {
+        self.settled = None;
+    }
+
     /// The socket underneath.
     pub(crate) fn tcp(&self) -> &TcpStream {
         self.wire.tcp()
@@ -71,9 +78,12 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what hyper says by itself and keeps our own words for it. Such an answer has no field but these three, and
-    /// every answer of ours has more.
+    /// Takes what hyper says by itself and keeps our own words for it. hyper does so only where no request is being answered
+    /// and the last answer is all out: anything else that looks so is a provider's content, and passes.
     fn takes_bare_answer(&mut self, bytes: &[u8]) -> bool {
+        if self.settled != Some(self.meter.begun()) || self.meter.is_busy() {
+            return false;
+        }
         let Some(status) = bare_answer(bytes) else { return false };
         self.instead = written_out(status, &(self.malformed)(status));
         true
@@ -163,7 +173,12 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.get_mut();
         ready!(socket.poll_instead(cx))?;
-        Pin::new(&mut socket.wire).poll_flush(cx)
+        ready!(Pin::new(&mut socket.wire).poll_flush(cx))?;
+        // hyper flushes once its own buffer is empty, so everything that was handed over has gone.
+        if !socket.meter.is_busy() {
+            socket.settled = socket.settled.map(|_| socket.meter.begun());
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

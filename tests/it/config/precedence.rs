@@ -20,7 +20,7 @@ fn without_anything_the_defaults_run() {
     let names: Vec<_> = config.integrations.iter().map(|integration| integration.name.as_str()).collect();
     assert_eq!(names, ["airtable", "github", "google", "hubspot", "notion"]);
     let missing = config.integrations[1].missing.as_deref();
-    let expected = "set `integrations.github.client_id` (or KEYFERRY_INTEGRATIONS__GITHUB__CLIENT_ID)";
+    let expected = "Set `integrations.github.client_id` (or KEYFERRY_INTEGRATIONS__GITHUB__CLIENT_ID).";
     assert_eq!(missing, Some(expected));
 }
 

@@ -115,6 +115,7 @@ fn requests(provider: &Provider) -> String {
         scopes: protocol.scopes.clone(),
     };
     let grant = Grant {
+        authorization: String::new(),
         access_token: Secret::new("the-access-token"),
         refresh_token: Some(Secret::new("the-refresh-token")),
         scopes: vec![],

@@ -177,8 +177,8 @@ fn names_have_values_at_their_stage() {
 }
 
 proptest! {
-    /// A rule that lets a template through holds for every value that its guards and patterns let through: the host that
-    /// the URL parser sees stays under the written domain.
+    /// A rule that lets a template through holds for every value that its guards and patterns let through: the host
+    /// that the URL parser sees stays under the written domain.
     #[test]
     fn values_stay_under_the_domain(value in r"[a-z.@/?#:\\%-]{1,12}") {
         let names = names();
