@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyferry::broker::{Begin, Broker, BrokerError, LiveKey, Outcome, Settings};
+use keyferry::broker::{Begin, Broker, BrokerError, Confirmation, LiveKey, Outcome, Settings};
 use keyferry::clock::Clock;
 use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
@@ -153,6 +153,42 @@ async fn a_grant_that_nobody_confirms_is_revoked() {
     scene.clock.advance(Duration::from_secs(1));
     scene.broker.sweep(false).await.expect("a sweep");
     until("it is revoked", LIMIT, async || (scene.server.live("RefreshToken").await == 0).then_some(())).await;
-    let late = keyferry::broker::Confirmation { key: &key(), code: code.expose() };
+    let late = Confirmation { key: &key(), code: code.expose() };
     assert!(matches!(scene.broker.confirm(late).await, Err(BrokerError::StateMismatch(_))));
+}
+
+#[tokio::test]
+async fn a_revocation_that_comes_late_does_not_end_what_was_connected_since() {
+    let scene = Scene::new(false).await;
+    assert!(matches!(scene.finish().await, Outcome::Active(_)));
+    scene.server.fault(json!({ "endpoint": "revocation", "mode": "500" })).await;
+    scene.broker.disconnect(&key()).await.expect("it is disconnected here");
+    let failed = async || (scene.server.count("/faults/revocation/500").await >= 1).then_some(());
+    until("the provider is told in vain", LIMIT, failed).await;
+    until("the attempt has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
+    scene.server.clear_faults().await;
+
+    // The same account connects again; by default a revocation may reach all that the account gave to this client.
+    assert!(matches!(scene.finish().await, Outcome::Active(_)));
+    let told = scene.server.arrivals("revocation").await;
+    scene.clock.advance(Duration::from_secs(3600));
+    scene.broker.sweep(false).await.expect("a sweep");
+    until("the sweep has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
+    assert_eq!(scene.server.arrivals("revocation").await, told);
+    scene.broker.access(&key()).await.expect("the connection lives");
+}
+
+#[tokio::test]
+async fn a_code_confirmed_twice_changes_nothing_the_second_time() {
+    let scene = Scene::new(true).await;
+    let Outcome::Unconfirmed(code) = scene.finish().await else { panic!("it waits for its initiator") };
+    let key = key();
+    let confirmation = Confirmation { key: &key, code: code.expose() };
+    let both = tokio::join!(scene.broker.confirm(confirmation), scene.broker.confirm(confirmation));
+    let worked = [&both.0, &both.1].into_iter().filter(|outcome| outcome.is_ok()).count();
+    assert!(worked >= 1, "{both:?}");
+    let first = scene.broker.access(&key).await.expect("a token").connection.id.clone();
+    assert!(matches!(scene.broker.confirm(confirmation).await, Err(BrokerError::StateMismatch(_))));
+    assert_eq!(scene.broker.access(&key).await.expect("a token").connection.id, first);
+    assert_eq!(scene.server.arrivals("revocation").await, 0);
 }

@@ -104,7 +104,7 @@ where
     let upgrades = tether.clone();
     let service = Arc::new(service);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let in_flight = requests.begin();
+        let mut in_flight = requests.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         if is_http1 && !request.extensions().is_empty() {
             // hyper has put there the way to an upgrade.
@@ -121,6 +121,10 @@ where
             };
             if is_http1 && in_flight.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            if !response.body().is_end_stream() {
+                // HTTP/2 asks for the first piece only once the peer's window has room for it.
+                in_flight.handed_over();
             }
             Ok::<_, Infallible>(response.map(|body| Counted { body, in_flight }))
         }

@@ -168,7 +168,7 @@ impl InFlight {
         self.meter.draining.load(Ordering::Relaxed) != 0
     }
 
-    /// A piece of the answer was handed over to HTTP/2, which asks for the next once the peer's window takes it.
+    /// The answer, or a piece of it, was handed over to HTTP/2, which asks for the next once the peer's window takes it.
     pub(super) fn handed_over(&mut self) {
         if self.meter.is_http2.load(Ordering::Relaxed) && !self.is_unclaimed {
             self.is_unclaimed = true;
