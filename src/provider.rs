@@ -29,6 +29,11 @@ impl Provider {
     /// address of this machine without `[net] allow`.
     pub fn writes(&self, url: &Url) -> bool {
         let authority = |url: &Url| Some((url.host_str()?.to_owned(), url.port_or_known_default()));
+        self.urls().filter_map(literal_origin).any(|written| authority(&written) == authority(url))
+    }
+
+    /// Every URL that the file writes.
+    pub fn urls(&self) -> impl Iterator<Item = &Template> {
         let protocol = &self.protocol;
         [
             &protocol.issuer,
@@ -41,8 +46,6 @@ impl Provider {
         .into_iter()
         .flatten()
         .chain([&self.api.base_url])
-        .filter_map(literal_origin)
-        .any(|written| authority(&written) == authority(url))
     }
 }
 

@@ -10,7 +10,7 @@ use super::provider;
 use super::reader::Table;
 use super::secrets::Resolved;
 use crate::broker::Integration;
-use crate::mapping::{Encoding, Template};
+use crate::mapping::Encoding;
 use crate::model::{IntegrationName, Secret};
 use crate::oauth::AuthMethod;
 use crate::provider::Provider;
@@ -186,7 +186,7 @@ fn check_variables(table: &Table<'_>, provider: &Provider, values: &[(String, St
         let set = values.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
         set.or_else(|| known.get(name)?.default.as_deref()).map(Into::into)
     };
-    for url in urls(provider) {
+    for url in provider.urls() {
         let Some(rendered) = url.render(Encoding::Url, value_of) else { continue };
         let Some(name) = url.names().find(|name| values.iter().any(|(set, _)| set == name)) else { continue };
         if let Err(fault) = provider::check_constant_url(&rendered, allow_http) {
@@ -194,22 +194,6 @@ fn check_variables(table: &Table<'_>, provider: &Provider, values: &[(String, St
             table.context().report.mistake(place(name).problem(fault));
         }
     }
-}
-
-/// Every URL template of a provider.
-fn urls(provider: &Provider) -> impl Iterator<Item = &Template> {
-    let protocol = &provider.protocol;
-    [
-        &protocol.issuer,
-        &protocol.authorization_endpoint,
-        &protocol.token_endpoint,
-        &protocol.refresh_endpoint,
-        &protocol.revocation_endpoint,
-        &protocol.introspection_endpoint,
-    ]
-    .into_iter()
-    .filter_map(Option::as_ref)
-    .chain([&provider.api.base_url])
 }
 
 /// What callers are told while a value is lacking, in whole sentences; `None` when nothing is.
