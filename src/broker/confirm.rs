@@ -41,7 +41,7 @@ impl Broker {
         let over = self.clock.now().unix_millis() >= record.expires_at;
         if key != *confirming || over {
             // Queued before the record goes: the record is all there is of the grant.
-            let queued = self.queue_revocation(&key, &record.flow.variables, &Grant::from(record.grant)).await?;
+            let queued = self.queue_revocation(&key, &record.flow.variables, &Grant::from(record.grant), false).await?;
             self.store.delete(code, entry.version).await?;
             queued.into_iter().for_each(|queued| self.attempt_soon(queued));
             if over {

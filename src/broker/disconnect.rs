@@ -29,7 +29,7 @@ impl Broker {
             // Queued before the grant is gone from the record, so that a crash in between forgets no revocation. Should the
             // connection live on after all, the attempt sees that and lets it.
             let queued = match &grant {
-                Some(grant) => self.queue_revocation(key, &stored.variables, grant).await?,
+                Some(grant) => self.queue_revocation(key, &stored.variables, grant, true).await?,
                 None => None,
             };
             match self.store.put(&connections::key(key), Expected::Version(version), &stored.encode()?, None).await {

@@ -101,6 +101,8 @@ pub(super) struct RevocationRecord {
     pub(super) v: u8,
     /// Whose connection it was.
     pub(super) flow: FlowRecord,
+    /// The person disconnected, and so asked for it.
+    pub(super) asked: bool,
     pub(super) grant: GrantRecord,
     pub(super) attempts: u32,
     pub(super) not_before: i64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::record::{self, FlowRecord, GrantRecord, RevocationRecord};
+use super::record::{self, FlowRecord, GrantRecord, RevocationRecord, Stored};
 use super::{Broker, BrokerError, Integration, entropy, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Grant, Timestamp};
 use crate::oauth::{RevocationScope, Values, revocation_requests};
@@ -22,19 +22,20 @@ impl Broker {
         variables: &BTreeMap<String, String>,
         grant: &Grant,
     ) {
-        match self.queue_revocation(key, variables, grant).await {
+        match self.queue_revocation(key, variables, grant, false).await {
             Ok(Some(queued)) => self.attempt_soon(queued),
             Ok(None) => {}
             Err(error) => tracing::error!(integration = %key.integration, %error, "a revocation could not be queued"),
         }
     }
 
-    /// Writes the duty down; `None` when the provider has no revocation.
+    /// Writes the duty down; `None` when the provider has no revocation. `asked` says that the person disconnected.
     pub(super) async fn queue_revocation(
         &self,
         key: &ConnectionKey,
         variables: &BTreeMap<String, String>,
         grant: &Grant,
+        asked: bool,
     ) -> Result<Option<Key>, BrokerError> {
         let protocol = &self.integration_of(key)?.provider.protocol;
         if protocol.revocation_endpoint.is_none() && protocol.issuer.is_none() {
@@ -44,6 +45,7 @@ impl Broker {
         let record = RevocationRecord {
             v: 1,
             flow: FlowRecord::of(key, variables),
+            asked,
             grant: GrantRecord::from(grant),
             attempts: 0,
             // The sweep of any replica waits for the attempt that follows at once.
@@ -77,7 +79,7 @@ impl Broker {
         // Its integration is not configured any more; perhaps it comes back before the record ends.
         let Some(integration) = self.integrations.get(&key.integration).cloned() else { return Ok(()) };
         let grant = Grant::from(record.grant.clone());
-        let outcome = if self.would_reach_the_living(&integration, &key, &grant).await? {
+        let outcome = if self.would_reach_the_living(&integration, &key, &grant, record.asked).await? {
             tracing::info!(integration = %key.integration, "a revocation is left out: it would end the connection that lives");
             Ok(())
         } else {
@@ -104,24 +106,53 @@ impl Broker {
         }
     }
 
-    /// Whether the person has an active connection that this revocation would end: it is of this very authorization, refreshed
-    /// or not, or it may be of the same account where revoking one grant may revoke all that the account gave to this client.
+    /// Whether this revocation would end a connection that lives: one of this very authorization, refreshed or not, or, where
+    /// revoking one grant may revoke all that the account gave to this client, one that may be of the same account. Whoever
+    /// disconnects is taken at their word: other people's connections of that account do not hold that up.
     async fn would_reach_the_living(
         &self,
         integration: &Integration,
         key: &ConnectionKey,
         grant: &Grant,
+        asked: bool,
     ) -> Result<bool, BrokerError> {
-        let Some((stored, _)) = self.stored(key).await? else { return Ok(false) };
-        let Some(living) = stored.grant.filter(|_| stored.connection.status == ConnectionStatus::Active) else {
-            return Ok(false);
-        };
-        // A provider may give the same refresh token to each authorization of an account.
-        let is_same = living.authorization == grant.authorization
-            || (living.refresh_token.is_some() && living.refresh_token == grant.refresh_token);
-        let other_account = living.subject.is_some() && grant.subject.is_some() && living.subject != grant.subject;
         let reach = integration.provider.protocol.revocation.scope;
-        Ok(is_same || (reach == RevocationScope::Client && !other_account))
+        if let Some((stored, _)) = self.stored(key).await?
+            && let Some(living) = living(&stored)
+        {
+            let other_account = living.subject.is_some() && grant.subject.is_some() && living.subject != grant.subject;
+            // A provider may give the same refresh token to each authorization of an account.
+            let is_same = living.authorization == grant.authorization
+                || (living.refresh_token.is_some() && living.refresh_token == grant.refresh_token);
+            if is_same || (reach == RevocationScope::Client && !other_account) {
+                return Ok(true);
+            }
+        }
+        match &grant.subject {
+            Some(subject) if reach == RevocationScope::Client && !asked => self.has_living(integration, subject).await,
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether anybody has a living connection of this account: somebody may have been made to open another's link, and must
+    /// not lose their own connection by that.
+    async fn has_living(&self, integration: &Integration, subject: &str) -> Result<bool, BrokerError> {
+        let prefix = Key::prefix(Kind::Connection, &[integration.name.as_str()]);
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.store.scan(&prefix, cursor.as_deref(), 200).await?;
+            for (_, entry) in &page.entries {
+                // One that cannot be read is reported by the sweep, and holds up no revocation.
+                let Ok(stored) = Stored::decode(&entry.value) else { continue };
+                if living(&stored).is_some_and(|living| living.subject.as_deref() == Some(subject)) {
+                    return Ok(true);
+                }
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(false),
+            }
+        }
     }
 
     /// Tells the provider. RFC 7009 section 2.2 answers 200 even for a token that it does not know, so most refusals are
@@ -158,4 +189,9 @@ impl Broker {
         tracing::info!(integration = %integration.name, "revoked at the provider");
         Ok(())
     }
+}
+
+/// The grant of a connection that is in use.
+fn living(stored: &Stored) -> Option<&Grant> {
+    stored.grant.as_ref().filter(|_| stored.connection.status == ConnectionStatus::Active)
 }

@@ -78,7 +78,7 @@ impl Broker {
         // Queued before the record goes: the record is all there is of the grant. Should it have become a connection after
         // all, the attempt sees that.
         let (flow, grant) = (record.flow, Grant::from(record.grant));
-        let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant).await?;
+        let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant, false).await?;
         queued.into_iter().for_each(|queued| self.attempt_soon(queued));
         self.store.delete(key, entry.version).await?;
         Ok(())

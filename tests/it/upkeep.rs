@@ -47,8 +47,13 @@ impl Scene {
 
     /// Signs Ada in up to the callback and hands that to the broker.
     async fn finish(&self) -> Outcome {
+        self.finish_for(key()).await
+    }
+
+    /// The same for anybody's connection, with Ada's account.
+    async fn finish_for(&self, key: ConnectionKey) -> Outcome {
         let integration = Arc::clone(self.broker.integration("acme").expect("it is configured"));
-        let begin = Begin { key: key(), return_to: None, scopes: None, variables: BTreeMap::new() };
+        let begin = Begin { key, return_to: None, scopes: None, variables: BTreeMap::new() };
         let mut url = self.broker.begin(begin).await.expect("it begins").url;
         let mut cookies = Vec::new();
         if let Some((_, ticket)) = url.split_once("?start=") {
@@ -191,4 +196,27 @@ async fn a_code_confirmed_twice_changes_nothing_the_second_time() {
     assert!(matches!(scene.broker.confirm(confirmation).await, Err(BrokerError::StateMismatch(_))));
     assert_eq!(scene.broker.access(&key).await.expect("a token").connection.id, first);
     assert_eq!(scene.server.arrivals("revocation").await, 0);
+}
+
+#[tokio::test]
+async fn a_link_that_was_passed_on_does_not_end_the_connection_of_whoever_opened_it() {
+    // Bob is connected. Mallory makes him open a link of hers, and he agrees at the provider with the same account.
+    let scene = Scene::new(true).await;
+    let person = |user: &str| Person { user: User::parse(user).expect("a name"), ..key().person };
+    let (bob, mallory) =
+        (ConnectionKey { person: person("bob"), ..key() }, ConnectionKey { person: person("mallory"), ..key() });
+    let Outcome::Unconfirmed(code) = scene.finish_for(bob.clone()).await else { panic!("it waits") };
+    scene.broker.confirm(Confirmation { key: &bob, code: code.expose() }).await.expect("Bob's own");
+    let Outcome::Unconfirmed(code) = scene.finish_for(mallory).await else { panic!("it waits") };
+
+    let refused = scene.broker.confirm(Confirmation { key: &bob, code: code.expose() }).await;
+    assert!(matches!(refused, Err(BrokerError::Forbidden)));
+    until("the attempt has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
+    assert_eq!(scene.server.arrivals("revocation").await, 0, "it could end Bob's connection");
+    scene.broker.access(&bob).await.expect("Bob's connection lives");
+
+    // Bob himself is taken at his word.
+    scene.broker.disconnect(&bob).await.expect("Bob leaves");
+    let told = async || (scene.server.arrivals("revocation").await > 0).then_some(());
+    until("the provider is told", LIMIT, told).await;
 }
