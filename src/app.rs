@@ -156,7 +156,8 @@ impl Running {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        // Their own time: a long call may have used the drain's up, and an answer that is not stored may be a grant lost.
+        // Their own time: a long call may have used the drain's up, and an answer that is not stored may be a grant
+        // lost.
         if tokio::time::timeout(self.broker.longest_duty(), done).await.is_err() {
             tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }

@@ -1,6 +1,6 @@
 //! Configuration: `config.toml`, environment variables, flags and provider files become [`Config`], or every mistake at
-//! once. The only place that knows how settings are written. It reads files, opens nothing else, and takes the environment
-//! from whoever calls.
+//! once. The only place that knows how settings are written. It reads files, opens nothing else, and takes the
+//! environment from whoever calls.
 
 mod callers;
 mod document;
@@ -63,8 +63,8 @@ pub struct Override {
 pub struct Config {
     /// `[server]` and `[callers]`.
     pub server: crate::server::Settings,
-    /// True when nobody wrote `server.public_url`: it names `server.listen`'s port, and where that is 0 the listener's own
-    /// port is to be filled in.
+    /// True when nobody wrote `server.public_url`: it names `server.listen`'s port, and where that is 0 the listener's
+    /// own port is to be filled in.
     pub public_url_is_derived: bool,
     /// `[net]`.
     pub net: upstream::Settings,

@@ -2,8 +2,8 @@
 //! provider, keeps the grants sealed and fresh, and puts the bearer tokens on the calls that the application makes.
 //!
 //! This file is the table of contents. The groups stand in layer order: each may name only its own and those above it.
-//! The order inside a group is in ARCHITECTURE.md, and `tests/it/layers.rs` holds all to it. The first group is pure: no
-//! async, clock, random or I/O.
+//! The order inside a group is in ARCHITECTURE.md, and `tests/it/layers.rs` holds all to it. The first group is pure:
+//! no async, clock, random or I/O.
 
 // Pure: decisions.
 pub mod mapping;

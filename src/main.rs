@@ -34,8 +34,8 @@ fn main() -> ExitCode {
     runtime.block_on(cli::run(arguments, environment, stop_signal))
 }
 
-/// A core file would hold every token in memory. Where the limit cannot be set, it is already lower or the sandbox forbids
-/// asking; neither is a reason not to run.
+/// A core file would hold every token in memory. Where the limit cannot be set, it is already lower or the sandbox
+/// forbids asking; neither is a reason not to run.
 fn forbid_core_dumps() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = rustix::process::setrlimit(Resource::Core, none);

@@ -25,8 +25,8 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// Whether the URL's host and port stand literally in this file, not chosen by any variable. Only such a host may be an
-    /// address of this machine without `[net] allow`.
+    /// Whether the URL's host and port stand literally in this file, not chosen by any variable. Only such a host may
+    /// be an address of this machine without `[net] allow`.
     pub fn writes(&self, url: &Url) -> bool {
         let authority = |url: &Url| Some((url.host_str()?.to_owned(), url.port_or_known_default()));
         self.urls().filter_map(literal_origin).any(|written| authority(&written) == authority(url))

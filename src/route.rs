@@ -1,5 +1,5 @@
-//! The rules of the call path, without I/O: which provider URL a request means, which headers go and come, where the token
-//! stands.
+//! The rules of the call path, without I/O: which provider URL a request means, which headers go and come, where the
+//! token stands.
 
 mod api;
 pub mod headers;

@@ -1,13 +1,14 @@
-//! The store: sealed, versioned records under unambiguous keys, with expiry; leases; and notifications between replicas.
-//! A few primitives with two implementations, an embedded redb file (or memory) and Redis. It knows nothing of what the
-//! records mean, never shows or stores one in the clear, and never deletes one that it cannot open.
+//! The store: sealed, versioned records under unambiguous keys, with expiry; leases; and notifications between
+//! replicas. A few primitives with two implementations, an embedded redb file (or memory) and Redis. It knows nothing
+//! of what the records mean, never shows or stores one in the clear, and never deletes one that it cannot open.
 //!
 //! # What holds
 //!
 //! Every record is sealed with XChaCha20-Poly1305 for its key and its version (`seal`). A version belongs to one write:
-//! it is made of the time and of random bits, above the one that it replaces, and does not come again after a record was
-//! deleted and made anew. Compare-and-set, compare-and-delete and `take` are atomic over any number of processes.
-//! Expired records are absent. [`StoreError::Unavailable`] after a write leaves open whether it was done, in both stores.
+//! it is made of the time and of random bits, above the one that it replaces, and does not come again after a record
+//! was deleted and made anew. Compare-and-set, compare-and-delete and `take` are atomic over any number of processes.
+//! Expired records are absent. [`StoreError::Unavailable`] after a write leaves open whether it was done, in both
+//! stores.
 //!
 //! **Embedded.** An acknowledged write is on disk: it survives `kill -9` and, where the disk keeps the promise of fsync,
 //! a power cut. One process at a time has the file, and so leases live in its memory and end with it.
@@ -181,8 +182,8 @@ impl Store {
         }
     }
 
-    /// Writes a record if what is expected is there. Without a lifetime it is kept until it is deleted; a write replaces
-    /// the lifetime of the record before it.
+    /// Writes a record if what is expected is there. Without a lifetime it is kept until it is deleted; a write
+    /// replaces the lifetime of the record before it.
     pub async fn put(
         &self,
         key: &Key,

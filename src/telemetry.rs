@@ -1,5 +1,6 @@
 //! Logs: the subscriber and its settings. Every event is one line on standard error, whatever text it carries, so that
-//! nobody can forge a line by what he sends. No log holds a secret; the panic hook leaves a panic's message out for that.
+//! nobody can forge a line by what he sends. No log holds a secret; the panic hook leaves a panic's message out for
+//! that.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
@@ -45,8 +46,8 @@ impl Default for Settings {
     }
 }
 
-/// Starts logging for the rest of the process. Fields stand at the top level of a JSON line, beside `timestamp` (RFC 3339,
-/// UTC), `level`, `target` and `message`.
+/// Starts logging for the rest of the process. Fields stand at the top level of a JSON line, beside `timestamp` (RFC
+/// 3339, UTC), `level`, `target` and `message`.
 pub fn start(settings: &Settings) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&settings.level)?;
     let colours = io::stderr().is_terminal();

@@ -45,7 +45,8 @@ pub struct Settings {
     pub allow: Vec<AllowedDestination>,
     /// Whether plain http may leave this machine.
     pub allow_http: bool,
-    /// An HTTP proxy for everything outbound, dialled with CONNECT: `http://[user:password@]host:port`, and so a secret.
+    /// An HTTP proxy for everything outbound, dialled with CONNECT: `http://[user:password@]host:port`, and so a
+    /// secret.
     pub proxy: Option<Secret>,
     /// DNS, TCP and TLS together.
     pub connect_timeout: Duration,

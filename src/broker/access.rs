@@ -1,5 +1,5 @@
-//! From a connection to a token that works now: from memory when nothing changed, else from the store, refreshed when it is
-//! past its end. Never asks the provider for anything itself; that is `refresh`.
+//! From a connection to a token that works now: from memory when nothing changed, else from the store, refreshed when
+//! it is past its end. Never asks the provider for anything itself; that is `refresh`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,8 +43,8 @@ impl Broker {
         }
     }
 
-    /// Another token in place of one that the provider answered 401 to; `None` when the grant has nothing to get one with.
-    /// Of any number of callers with the same failed token one causes a request.
+    /// Another token in place of one that the provider answered 401 to; `None` when the grant has nothing to get one
+    /// with. Of any number of callers with the same failed token one causes a request.
     pub async fn renew(self: &Arc<Self>, failed: &Live) -> Result<Option<Arc<Live>>, BrokerError> {
         let current = self.load(&failed.connection.key).await?;
         if current.grant.access_token != failed.grant.access_token {

@@ -79,7 +79,8 @@ impl Broker {
         if over || record.flow.integration != integration.name.as_str() {
             return Err(USED);
         }
-        // What may fail comes before the link is spent, so that a provider in trouble does not cost the person a new one.
+        // What may fail comes before the link is spent, so that a provider in trouble does not cost the person a new
+        // one.
         let client = self.client(integration)?;
         self.endpoints(integration, &client, &record.flow.variables, None).await?;
         self.store.take(&key).await?.ok_or(USED)?;

@@ -34,10 +34,11 @@ pub enum Outcome {
 pub(super) const UNCONFIRMED_KEPT: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 impl Broker {
-    /// Completes an authorization from the redirect's query. `cookies` are the browser's. Goes on to its end though the browser
-    /// may go away: the code can be sent only once.
+    /// Completes an authorization from the redirect's query. `cookies` are the browser's. Goes on to its end though the
+    /// browser may go away: the code can be sent only once.
     ///
-    /// Errors mean that there is nowhere safe to send the browser: the state is unknown, used, expired or another browser's.
+    /// Errors mean that there is nowhere safe to send the browser: the state is unknown, used, expired or another
+    /// browser's.
     pub async fn complete(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
@@ -58,7 +59,8 @@ impl Broker {
         let key = key_of(Kind::Pending, &redirect.state);
         const UNKNOWN: BrokerError = BrokerError::StateMismatch("the state is unknown, used or expired");
 
-        // Looked at before it is taken: another browser, or another integration's callback, must not be able to spend it.
+        // Looked at before it is taken: another browser, or another integration's callback, must not be able to spend
+        // it.
         let entry = self.store.get(&key).await?.ok_or(UNKNOWN)?;
         let pending: PendingRecord = record::decode(&entry.value)?;
         if pending.flow.integration != integration.name.as_str() {
@@ -114,7 +116,8 @@ impl Broker {
             ..values(&client, &flow.variables)
         };
         let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values);
-        // A token's life is counted from before it was asked for, so that it is never thought to live longer than it does.
+        // A token's life is counted from before it was asked for, so that it is never thought to live longer than it
+        // does.
         let asked_at = self.clock.now();
         let answer = self.ask(integration, request).await?;
         let mut grant =
@@ -197,7 +200,8 @@ impl Broker {
     }
 }
 
-/// The connection that this very authorization has become already: it may have been refreshed since, so it is left alone.
+/// The connection that this very authorization has become already: it may have been refreshed since, so it is left
+/// alone.
 fn already(previous: Option<&(Stored, u64)>, grant: &Grant) -> Option<Connection> {
     let (stored, _) = previous?;
     let is_same = stored.grant.as_ref().is_some_and(|held| held.authorization == grant.authorization);

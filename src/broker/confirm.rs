@@ -22,8 +22,8 @@ pub struct Confirmation<'a> {
 const UNKNOWN: BrokerError = BrokerError::StateMismatch("the code is unknown, used or expired");
 
 impl Broker {
-    /// Makes the unconfirmed grant a connection when the person is the one who began. A code works once, for whomever. Goes
-    /// on to its end though the caller may go away.
+    /// Makes the unconfirmed grant a connection when the person is the one who began. A code works once, for whomever.
+    /// Goes on to its end though the caller may go away.
     pub async fn confirm(self: &Arc<Self>, confirmation: Confirmation<'_>) -> Result<Connection, BrokerError> {
         let (broker, key, code) =
             (Arc::clone(self), confirmation.key.clone(), key_of(Kind::Unconfirmed, confirmation.code));
@@ -53,8 +53,8 @@ impl Broker {
             );
             return Err(BrokerError::Forbidden);
         }
-        // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the same
-        // person may try the same code again.
+        // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the
+        // same person may try the same code again.
         let claimed = record::encode(&UnconfirmedRecord { claimed: true, ..record.clone() })?;
         let superseded = match self.stored(&key).await? {
             Some((stored, _)) => record.claimed && is_newer(stored.grant.as_ref(), &Grant::from(record.grant.clone())),

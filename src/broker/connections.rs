@@ -46,8 +46,8 @@ impl Broker {
         Ok(Some((Stored::decode(&entry.value)?, entry.version)))
     }
 
-    /// Tells every replica, this one included, that a connection has another version. A message that is lost is made good by
-    /// the store's own watch over the link.
+    /// Tells every replica, this one included, that a connection has another version. A message that is lost is made
+    /// good by the store's own watch over the link.
     pub(super) async fn tell(&self, key: &ConnectionKey, version: u64) {
         self.live.changed(key, version);
         self.announce(&Change::Connection {

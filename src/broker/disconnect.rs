@@ -8,8 +8,8 @@ use crate::model::{ConnectionKey, ConnectionStatus};
 use crate::store::{Expected, Written};
 
 impl Broker {
-    /// Ends a connection: no call gets its token any more, in any replica within a second. The provider is told afterwards.
-    /// Goes on to its end though the caller may go away.
+    /// Ends a connection: no call gets its token any more, in any replica within a second. The provider is told
+    /// afterwards. Goes on to its end though the caller may go away.
     pub async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<View, BrokerError> {
         let (broker, key) = (Arc::clone(self), key.clone());
         self.duties.run(async move { broker.disconnect_now(&key).await }).await
@@ -26,8 +26,8 @@ impl Broker {
             let grant = stored.grant.take();
             stored.connection.status = ConnectionStatus::Disconnected;
             stored.connection.updated_at = self.clock.now();
-            // Queued before the grant is gone from the record, so that a crash in between forgets no revocation. Should the
-            // connection live on after all, the attempt sees that and lets it.
+            // Queued before the grant is gone from the record, so that a crash in between forgets no revocation. Should
+            // the connection live on after all, the attempt sees that and lets it.
             let queued = match &grant {
                 Some(grant) => self.queue_revocation(key, &stored.variables, grant, true).await?,
                 None => None,

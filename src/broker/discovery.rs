@@ -1,5 +1,5 @@
-//! Endpoints of an integration, with the issuer's metadata where the file leaves endpoints to it. Metadata is fetched when
-//! first needed and again after an hour.
+//! Endpoints of an integration, with the issuer's metadata where the file leaves endpoints to it. Metadata is fetched
+//! when first needed and again after an hour.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +65,8 @@ impl Broker {
         };
         let now = self.clock.now();
         if now.since(fetched_at) >= LIFETIME {
-            // An issuer does not move its endpoints from one hour to the next: what is known serves while one task asks.
+            // An issuer does not move its endpoints from one hour to the next: what is known serves while one task
+            // asks.
             self.discovered.lock().insert(issuer.to_owned(), (now, Arc::clone(&metadata)));
             let (broker, integration, issuer) = (Arc::clone(self), Arc::clone(integration), issuer.to_owned());
             tokio::spawn(async move {

@@ -10,8 +10,8 @@ use super::BrokerError;
 pub(super) struct Duties(Arc<()>);
 
 impl Duties {
-    /// Runs the work to its end and gives its outcome to whoever still waits. Dropping the future that this returns does
-    /// not stop the work.
+    /// Runs the work to its end and gives its outcome to whoever still waits. Dropping the future that this returns
+    /// does not stop the work.
     pub(super) fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, BrokerError>> + Send + 'static,

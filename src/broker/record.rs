@@ -1,5 +1,5 @@
-//! What is stored, as JSON with a version, apart from the nouns: changing a noun never breaks a stored record silently. The
-//! store seals every one of them.
+//! What is stored, as JSON with a version, apart from the nouns: changing a noun never breaks a stored record silently.
+//! The store seals every one of them.
 
 use std::collections::BTreeMap;
 

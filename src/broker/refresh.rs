@@ -1,8 +1,9 @@
-//! Refreshing a grant: once per expired token, across callers and replicas. A lease keeps replicas apart, a compare-and-set
-//! write catches the one that slept through its lease, and what a provider gave is stored before anybody uses it.
+//! Refreshing a grant: once per expired token, across callers and replicas. A lease keeps replicas apart, a
+//! compare-and-set write catches the one that slept through its lease, and what a provider gave is stored before
+//! anybody uses it.
 //!
-//! A lost answer or a crash in between leaves the old refresh token in the store. It is presented again at the next attempt:
-//! a provider with a grace period honours it, one without would have refused any other course as well.
+//! A lost answer or a crash in between leaves the old refresh token in the store. It is presented again at the next
+//! attempt: a provider with a grace period honours it, one without would have refused any other course as well.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -139,7 +140,8 @@ impl Broker {
                         // Another replica presented the token that we had used up, and took the refusal for the end.
                         Some(false) if was_given_up(&current, &refreshed_from) => version = at,
                         Some(false) => {
-                            // Another authorization took the place of the one that we refreshed: its tokens are nobody's.
+                            // Another authorization took the place of the one that we refreshed: its tokens are
+                            // nobody's.
                             if authorization(&current) != Some(&grant.authorization) {
                                 self.revoke_later(&key, &stored.variables, &grant).await;
                             }
@@ -171,7 +173,8 @@ impl Broker {
         }
     }
 
-    /// When the store lost a write that we still hold (a failover), our newer grant of the same connection is written back.
+    /// When the store lost a write that we still hold (a failover), our newer grant of the same connection is written
+    /// back.
     pub(super) async fn write_back(&self, stored: &Stored, version: u64) -> Result<Option<(Stored, u64)>, BrokerError> {
         let key = &stored.connection.key;
         let Some(known) = self.live.last_known(key) else { return Ok(None) };
@@ -230,7 +233,8 @@ async fn next_message(changes: &mut tokio::sync::broadcast::Receiver<Event>) {
     }
 }
 
-/// Seconds or an HTTP date (RFC 9110 section 10.2.3), at most ten minutes: a provider may slow us, not stop us for a day.
+/// Seconds or an HTTP date (RFC 9110 section 10.2.3), at most ten minutes: a provider may slow us, not stop us for a
+/// day.
 fn retry_after(header: Option<&http::HeaderValue>, now: Timestamp) -> Option<Duration> {
     let text = header?.to_str().ok()?.trim();
     let asked = match text.parse::<f64>() {

@@ -1,5 +1,5 @@
-//! Telling a provider that a grant is over: queued in the store, attempted at once, and again with growing waits. Looks,
-//! before each attempt, whether the revocation would reach a connection that lives.
+//! Telling a provider that a grant is over: queued in the store, attempted at once, and again with growing waits.
+//! Looks, before each attempt, whether the revocation would reach a connection that lives.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,9 +106,10 @@ impl Broker {
         }
     }
 
-    /// Whether this revocation would end a connection that lives: one of this very authorization, refreshed or not, or, where
-    /// revoking one grant may revoke all that the account gave to this client, one that may be of the same account. Whoever
-    /// disconnects is taken at their word: other people's connections of that account do not hold that up.
+    /// Whether this revocation would end a connection that lives: one of this very authorization, refreshed or not, or,
+    /// where revoking one grant may revoke all that the account gave to this client, one that may be of the same
+    /// account. Whoever disconnects is taken at their word: other people's connections of that account do not hold that
+    /// up.
     async fn would_reach_the_living(
         &self,
         integration: &Integration,
@@ -134,8 +135,8 @@ impl Broker {
         }
     }
 
-    /// Whether anybody has a living connection of this account: somebody may have been made to open another's link, and must
-    /// not lose their own connection by that.
+    /// Whether anybody has a living connection of this account: somebody may have been made to open another's link, and
+    /// must not lose their own connection by that.
     async fn has_living(&self, integration: &Integration, subject: &str) -> Result<bool, BrokerError> {
         let prefix = Key::prefix(Kind::Connection, &[integration.name.as_str()]);
         let mut cursor: Option<String> = None;
@@ -155,8 +156,8 @@ impl Broker {
         }
     }
 
-    /// Tells the provider. RFC 7009 section 2.2 answers 200 even for a token that it does not know, so most refusals are
-    /// final.
+    /// Tells the provider. RFC 7009 section 2.2 answers 200 even for a token that it does not know, so most refusals
+    /// are final.
     async fn revoke(
         self: &Arc<Self>,
         integration: &Arc<Integration>,

@@ -1,5 +1,5 @@
-//! One refresh at a time for each connection of this process, however many callers wait, and the pause after a failure. The
-//! task is detached: no caller that goes away takes it along.
+//! One refresh at a time for each connection of this process, however many callers wait, and the pause after a failure.
+//! The task is detached: no caller that goes away takes it along.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +25,8 @@ struct State {
     pauses: HashMap<ConnectionKey, Pause>,
 }
 
-/// No request is sent before `until`; `failures` in a row lengthen the next pause. Monotonic: a wall clock that is set back
-/// must not hold a refresh up.
+/// No request is sent before `until`; `failures` in a row lengthen the next pause. Monotonic: a wall clock that is set
+/// back must not hold a refresh up.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
@@ -69,8 +69,8 @@ impl SingleFlight {
         Entry::Started(Flight { key: key.clone(), owner: Arc::clone(owner), sender }, Waiter(receiver))
     }
 
-    /// Lengthens the pause after a failure: 1 s doubling up to 60 s, or longer where the provider asks for it, with jitter, so
-    /// that replicas and connections do not come back all at once.
+    /// Lengthens the pause after a failure: 1 s doubling up to 60 s, or longer where the provider asks for it, with
+    /// jitter, so that replicas and connections do not come back all at once.
     pub(super) fn pause(&self, key: &ConnectionKey, asked: Option<Duration>, jitter: f64) -> Duration {
         let now = Instant::now();
         let mut state = self.lock();

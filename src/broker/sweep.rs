@@ -1,5 +1,5 @@
-//! What has to happen though nobody calls: unconfirmed grants are revoked, failed revocations tried again, and grants whose
-//! refresh token dies of idleness refreshed in time. One replica at a time does it.
+//! What has to happen though nobody calls: unconfirmed grants are revoked, failed revocations tried again, and grants
+//! whose refresh token dies of idleness refreshed in time. One replica at a time does it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,8 +75,8 @@ impl Broker {
             return Ok(());
         }
         tracing::info!(integration = record.flow.integration, "an unconfirmed grant is revoked");
-        // Queued before the record goes: the record is all there is of the grant. Should it have become a connection after
-        // all, the attempt sees that.
+        // Queued before the record goes: the record is all there is of the grant. Should it have become a connection
+        // after all, the attempt sees that.
         let (flow, grant) = (record.flow, Grant::from(record.grant));
         let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant, false).await?;
         queued.into_iter().for_each(|queued| self.attempt_soon(queued));

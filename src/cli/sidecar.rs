@@ -1,5 +1,5 @@
-//! The running sidecar, as the command line speaks to it: over HTTP, as any application does. Opens no store and reads no
-//! configuration.
+//! The running sidecar, as the command line speaks to it: over HTTP, as any application does. Opens no store and reads
+//! no configuration.
 
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ impl Sidecar {
     }
 }
 
-/// The trust of this machine, where a company's own authority may stand; a machine without any has the roots compiled in.
+/// The trust of this machine, where a company's own authority may stand; a machine without any has the roots compiled
+/// in.
 fn client() -> Result<reqwest::Client, reqwest::Error> {
     let builder = || {
         let redirects = reqwest::redirect::Policy::none();

@@ -1,5 +1,5 @@
-//! What the operator reads. The one place that writes to standard output and, but for the log, to standard error. A closed
-//! pipe (`keyferry check | head`) ends nothing and panics nothing: there is nobody left to tell.
+//! What the operator reads. The one place that writes to standard output and, but for the log, to standard error. A
+//! closed pipe (`keyferry check | head`) ends nothing and panics nothing: there is nobody left to tell.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};

@@ -1,4 +1,5 @@
-//! A JSONPath (RFC 9535), parsed when its file is loaded, so that a mistake is the author's to see and never a caller's.
+//! A JSONPath (RFC 9535), parsed when its file is loaded, so that a mistake is the author's to see and never a
+//! caller's.
 
 use std::fmt;
 

@@ -107,8 +107,8 @@ impl Template {
 
     /// Fills the names in. `None` when a name has no value: half a URL or header is never sent.
     ///
-    /// A name at the very start of a URL stands for scheme and host (Salesforce's `{instance_url}`), so it is written raw
-    /// under [`Encoding::Url`] too.
+    /// A name at the very start of a URL stands for scheme and host (Salesforce's `{instance_url}`), so it is written
+    /// raw under [`Encoding::Url`] too.
     pub fn render<'a>(&self, encoding: Encoding, lookup: impl Fn(&str) -> Option<Cow<'a, str>>) -> Option<String> {
         let mut text = String::new();
         for (position, part) in self.parts.iter().enumerate() {

@@ -58,8 +58,8 @@ impl Grant {
         Some(expires_at.minus(Duration::from_secs(60).min(life / 10)))
     }
 
-    /// The grant after a refresh answer. What the answer leaves out is kept: the refresh token (RFC 6749 section 6), the
-    /// scopes (section 5.1), the captured values, and the refresh token's end when the token itself was kept.
+    /// The grant after a refresh answer. What the answer leaves out is kept: the refresh token (RFC 6749 section 6),
+    /// the scopes (section 5.1), the captured values, and the refresh token's end when the token itself was kept.
     #[must_use]
     pub fn renewed(&self, answer: Self) -> Self {
         let kept_refresh_token = answer.refresh_token.is_none();

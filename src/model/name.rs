@@ -1,5 +1,5 @@
-//! Names that come from files, URLs and forms, parsed once. A value of one of these types is safe to put into a URL path,
-//! a log line and a store key (which still encodes it).
+//! Names that come from files, URLs and forms, parsed once. A value of one of these types is safe to put into a URL
+//! path, a log line and a store key (which still encodes it).
 
 use std::fmt;
 

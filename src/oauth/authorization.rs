@@ -1,4 +1,5 @@
-//! The authorization request: the URL that a person's browser is sent to (RFC 6749 section 4.1.1, RFC 7636 section 4.3).
+//! The authorization request: the URL that a person's browser is sent to (RFC 6749 section 4.1.1, RFC 7636 section
+//! 4.3).
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -6,7 +7,8 @@ use super::request::Table;
 use super::{CodeChallengeMethod, Endpoints, Protocol, ScopeEncoding, Values};
 use crate::model::Secret;
 
-/// Everything outside RFC 3986's unreserved characters. A space becomes `%20`, which every server reads; not all read `+`.
+/// Everything outside RFC 3986's unreserved characters. A space becomes `%20`, which every server reads; not all read
+/// `+`.
 const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What one authorization request is made of, besides the provider's rules.
@@ -20,8 +22,8 @@ pub struct AuthorizationRequest<'a> {
     pub values: Values<'a>,
 }
 
-/// The URL. A query already in the endpoint is kept, and where the endpoint has a fragment (a page that routes by it) the
-/// query goes behind that.
+/// The URL. A query already in the endpoint is kept, and where the endpoint has a fragment (a page that routes by it)
+/// the query goes behind that.
 pub fn authorization_url(protocol: &Protocol, endpoints: &Endpoints, request: AuthorizationRequest<'_>) -> String {
     let scope = request.scopes.join(&protocol.scope_separator);
     let values = Values { scope: Some(&scope), ..request.values };

@@ -1,5 +1,5 @@
-//! Token requests, built from one parameter table: the built-ins of RFC 6749, then what the provider file adds, renames or
-//! drops, then client authentication. One request never authenticates twice (RFC 6749 section 2.3).
+//! Token requests, built from one parameter table: the built-ins of RFC 6749, then what the provider file adds, renames
+//! or drops, then client authentication. One request never authenticates twice (RFC 6749 section 2.3).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -154,8 +154,8 @@ impl Table {
         }
     }
 
-    /// The provider's table: an empty template drops, others add or replace. A parameter whose template lacks a value, or
-    /// renders to nothing, is left out: providers refuse empty parameters.
+    /// The provider's table: an empty template drops, others add or replace. A parameter whose template lacks a value,
+    /// or renders to nothing, is left out: providers refuse empty parameters.
     pub(super) fn apply(&mut self, table: &Parameters, values: Values<'_>) {
         for (name, template) in table {
             match template.render(Encoding::Raw, |name| values.get(name)).filter(|value| !value.is_empty()) {

@@ -1,6 +1,6 @@
-//! What a token endpoint's answer means. Odd answers are first brought into RFC 6749's shape by the provider file's paths,
-//! then parsed by `oauth2`. Strict about what makes a token, lenient about all the rest: a token that the provider already
-//! rotated must not be lost over a field that we do not need.
+//! What a token endpoint's answer means. Odd answers are first brought into RFC 6749's shape by the provider file's
+//! paths, then parsed by `oauth2`. Strict about what makes a token, lenient about all the rest: a token that the
+//! provider already rotated must not be lost over a field that we do not need.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -272,8 +272,8 @@ fn jwt_expiry(access_token: &str) -> Option<Timestamp> {
     moment(claims(access_token)?.get("exp")?)
 }
 
-/// The claims of a JWT. Its signature is not looked at: it came from the token endpoint itself, over the connection that we
-/// made (OpenID Connect Core 1.0 section 3.1.3.7), and decides nothing about who may do what.
+/// The claims of a JWT. Its signature is not looked at: it came from the token endpoint itself, over the connection
+/// that we made (OpenID Connect Core 1.0 section 3.1.3.7), and decides nothing about who may do what.
 fn claims(token: &str) -> Option<Value> {
     let mut segments = token.split('.');
     let (_, payload, _, None) = (segments.next()?, segments.next()?, segments.next()?, segments.next()) else {

@@ -1,6 +1,6 @@
 //! Which header fields travel with a call, both ways. Order is what makes this safe: the `Connection` field is consumed
-//! first, then everything that is the caller's or the hop's is removed, and only then defaults and the token go in, so that
-//! nothing a caller sends can remove or double them. Bodies are no business of this module.
+//! first, then everything that is the caller's or the hop's is removed, and only then defaults and the token go in, so
+//! that nothing a caller sends can remove or double them. Bodies are no business of this module.
 
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, TE, TRANSFER_ENCODING, UPGRADE, VIA,
@@ -52,8 +52,8 @@ pub struct LoopDetected;
 
 /// Turns the caller's fields into the provider's, in place. `received` is the HTTP version of the caller's request.
 ///
-/// With `upgrade` the `Upgrade` field stays and `Connection: upgrade` is set, as RFC 9110 section 7.8 has it. `Host` is left
-/// to whoever writes the request, because HTTP/2 has none.
+/// With `upgrade` the `Upgrade` field stays and `Connection: upgrade` is set, as RFC 9110 section 7.8 has it. `Host` is
+/// left to whoever writes the request, because HTTP/2 has none.
 pub fn outbound(
     headers: &mut HeaderMap,
     ready: &Ready,
@@ -107,8 +107,8 @@ pub fn replace_token(headers: &mut HeaderMap, ready: &Ready) {
     }
 }
 
-/// Turns the provider's fields into ours, in place: nothing in an answer may act on the application's origin, and no shared
-/// cache may keep it, since the caller's `Authorization` no longer stands in its way (RFC 9111 section 3.5).
+/// Turns the provider's fields into ours, in place: nothing in an answer may act on the application's origin, and no
+/// shared cache may keep it, since the caller's `Authorization` no longer stands in its way (RFC 9111 section 3.5).
 pub fn inbound(headers: &mut HeaderMap, upgrade: bool) {
     let mut removed = Vec::with_capacity(8);
     let mut chunked = false;
@@ -171,8 +171,8 @@ pub fn trailers(fields: &mut HeaderMap, direction: Direction) {
     remove_all(fields, &removed, false);
 }
 
-/// True when the request asks for another protocol on its connection: `Upgrade` and a `Connection` that names it. HTTP/2
-/// itself is never asked for on (RFC 9113 section 3.1 took it out).
+/// True when the request asks for another protocol on its connection: `Upgrade` and a `Connection` that names it.
+/// HTTP/2 itself is never asked for on (RFC 9113 section 3.1 took it out).
 pub fn asks_for_upgrade(headers: &HeaderMap) -> bool {
     let named = headers.get_all(CONNECTION).iter().any(|value| names_token(value, "upgrade"));
     let asks_for_http2 = headers.get_all(UPGRADE).iter().any(|protocols| names_token(protocols, "h2c"));
@@ -272,15 +272,15 @@ fn is_head_only(name: &str) -> bool {
     )
 }
 
-/// Asks `is_removed` about the name and, where it has `_`, about the name with `-` in their place: CGI-like servers make the
-/// two one (CVE-2025-64484).
+/// Asks `is_removed` about the name and, where it has `_`, about the name with `-` in their place: CGI-like servers
+/// make the two one (CVE-2025-64484).
 fn matches_loosely(name: &HeaderName, is_removed: impl Fn(&str) -> bool) -> bool {
     let name = name.as_str();
     is_removed(name) || (name.contains('_') && is_removed(&name.replace('_', "-")))
 }
 
-/// Collects the fields that a `Connection` line names. Empty members are skipped (RFC 9110 section 5.6.1.2); one that is no
-/// field name cannot be in the message.
+/// Collects the fields that a `Connection` line names. Empty members are skipped (RFC 9110 section 5.6.1.2); one that
+/// is no field name cannot be in the message.
 fn nominated(value: &HeaderValue, removed: &mut Vec<HeaderName>) {
     for member in value.as_bytes().split(|&byte| byte == b',') {
         let member = member.trim_ascii();

@@ -1,5 +1,6 @@
-//! What is prepared once for a grant, so that a call only has to copy it in: the destination, the default headers and query,
-//! the token in its place. The authority and the base path are set structurally and never joined with what a caller sends.
+//! What is prepared once for a grant, so that a call only has to copy it in: the destination, the default headers and
+//! query, the token in its place. The authority and the base path are set structurally and never joined with what a
+//! caller sends.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -123,8 +124,8 @@ impl Ready {
         &self.destination
     }
 
-    /// The path and query that the provider gets: the base path and then what the caller sent, byte for byte, with default
-    /// parameters and, for providers that want it there, the token appended to the query.
+    /// The path and query that the provider gets: the base path and then what the caller sent, byte for byte, with
+    /// default parameters and, for providers that want it there, the token appended to the query.
     pub fn path_and_query(&self, target: &Target<'_>) -> Result<PathAndQuery, TargetError> {
         let secret_length = match &self.token {
             Token::Query { pair, .. } => pair.expose().len() + 1,
@@ -297,9 +298,9 @@ fn split_port(authority: &str, default_port: u16) -> Result<(&str, u16), ReadyEr
     }
 }
 
-/// Letters, digits, `-`, `_` and single dots: narrower than RFC 3986 allows, since DNS and certificates know no other. A last
-/// label that is a number makes it an odd spelling of an address (`127.1`, `0xa9fea9fe`), which whoever resolves it may take
-/// for one that is refused in plain.
+/// Letters, digits, `-`, `_` and single dots: narrower than RFC 3986 allows, since DNS and certificates know no other.
+/// A last label that is a number makes it an odd spelling of an address (`127.1`, `0xa9fea9fe`), which whoever resolves
+/// it may take for one that is refused in plain.
 fn is_host_name(host: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

@@ -1,5 +1,5 @@
-//! The target of a call: which integration a request line names and what of it goes to the provider, byte for byte. Never
-//! decodes, joins or rewrites what is forwarded; what could mean another place to somebody further on is refused.
+//! The target of a call: which integration a request line names and what of it goes to the provider, byte for byte.
+//! Never decodes, joins or rewrites what is forwarded; what could mean another place to somebody further on is refused.
 
 use std::borrow::Cow;
 
@@ -39,8 +39,8 @@ pub enum TargetError {
     NotAUri,
 }
 
-/// How often a path is decoded while looking for hidden meanings: once for the provider, and twice for whoever stands in
-/// front of and behind it.
+/// How often a path is decoded while looking for hidden meanings: once for the provider, and twice for whoever stands
+/// in front of and behind it.
 const DECODING_ROUNDS: usize = 3;
 
 impl<'a> Target<'a> {

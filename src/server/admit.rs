@@ -1,5 +1,5 @@
-//! Who may go on to an endpoint: the caller first, then whether the integration is theirs to use, and only then whether it
-//! exists, so that nobody learns names by trying.
+//! Who may go on to an endpoint: the caller first, then whether the integration is theirs to use, and only then whether
+//! it exists, so that nobody learns names by trying.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ impl Service {
         Ok((caller, integration))
     }
 
-    /// The integration, if the caller may use it. The refusal is the same whether it exists or not. One that lacks its client
-    /// answers nothing but what has to be set.
+    /// The integration, if the caller may use it. The refusal is the same whether it exists or not. One that lacks its
+    /// client answers nothing but what has to be set.
     pub(super) fn permitted(&self, caller: &Caller<'_>, name: &str) -> Result<&Arc<Integration>, HttpError> {
         if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
             return Err(HttpError::Forbidden);

@@ -160,8 +160,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// A session is worth no more than its maker: with callers configured, one whose maker is gone, or which nobody's key made,
-/// is over.
+/// A session is worth no more than its maker: with callers configured, one whose maker is gone, or which nobody's key
+/// made, is over.
 fn with_maker(session: Arc<Session>, settings: &Settings) -> Option<Caller<'_>> {
     let named = |name: &str| settings.callers.iter().find(|caller| caller.name.as_str() == name);
     let maker = session.maker.as_deref().map(named);
@@ -189,8 +189,8 @@ fn key_caller<'a>(key: &str, settings: &'a Settings) -> Option<&'a KeyCaller> {
     found
 }
 
-/// A token of ours, wherever the request has it: under any scheme of `Authorization`, inside Basic credentials, or in the
-/// provider's own place.
+/// A token of ours, wherever the request has it: under any scheme of `Authorization`, inside Basic credentials, or in
+/// the provider's own place.
 fn presented(headers: &HeaderMap, uri: &Uri, place: Option<&TokenPlace>) -> Result<Option<String>, HttpError> {
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     let field = fields.next();

@@ -1,5 +1,5 @@
-//! What a page of an allowed origin may read and ask (the Fetch standard's CORS). Credentials are never allowed: the caller's
-//! own key or session decides.
+//! What a page of an allowed origin may read and ask (the Fetch standard's CORS). Credentials are never allowed: the
+//! caller's own key or session decides.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

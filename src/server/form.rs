@@ -1,5 +1,5 @@
-//! The fields of a request's body: `multipart/form-data` as browsers' FormData sends it, urlencoded, or JSON, all alike.
-//! Bounded, and refused with a sentence where it cannot be read.
+//! The fields of a request's body: `multipart/form-data` as browsers' FormData sends it, urlencoded, or JSON, all
+//! alike. Bounded, and refused with a sentence where it cannot be read.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use super::respond::HttpError;
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Reads the whole body, within the limits of bytes and of time: a form that trickles holds its connection no longer than
-    /// a head that does.
+    /// Reads the whole body, within the limits of bytes and of time: a form that trickles holds its connection no
+    /// longer than a head that does.
     pub(crate) async fn read(headers: &HeaderMap, body: Incoming, limits: &Limits) -> Result<Self, HttpError> {
         let limit = limits.form_bytes;
         let declared = headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

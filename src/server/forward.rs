@@ -1,5 +1,5 @@
-//! Forwarding one call: the caller's request becomes the provider's, the provider's answer becomes ours. Decides nothing
-//! about who may call and knows no store; a new token comes from the function that is handed in.
+//! Forwarding one call: the caller's request becomes the provider's, the provider's answer becomes ours. Decides
+//! nothing about who may call and knows no store; a new token comes from the function that is handed in.
 
 mod tunnel;
 
@@ -36,9 +36,9 @@ pub enum ForwardError {
 
 /// Forwards one call and answers with the provider's answer, whatever it is.
 ///
-/// When the provider answers 401 and `may_renew` is set (the token is older than 30 s), `renew` is asked once for the grant
-/// with a new token. With it the request is sent again if it had no body, or one of at most 64 KiB that has gone by whole;
-/// otherwise the 401 is passed on, and the new token serves the next call.
+/// When the provider answers 401 and `may_renew` is set (the token is older than 30 s), `renew` is asked once for the
+/// grant with a new token. With it the request is sent again if it had no body, or one of at most 64 KiB that has gone
+/// by whole; otherwise the 401 is passed on, and the new token serves the next call.
 ///
 /// Dropped, it cancels the exchange with the provider, and so does the answer's body.
 pub fn forward<'a, R, F>(

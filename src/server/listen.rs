@@ -1,5 +1,5 @@
-//! Listening: accepts connections up to a cap, finds out which HTTP they speak, holds every silence to a limit, and drains
-//! when told to stop. Knows nothing of what the requests are about.
+//! Listening: accepts connections up to a cap, finds out which HTTP they speak, holds every silence to a limit, and
+//! drains when told to stop. Knows nothing of what the requests are about.
 
 mod connection;
 mod meter;
@@ -82,10 +82,11 @@ struct Hold {
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Serves every connection until `shutdown` is ready, then drains: no new connection, `Connection: close` on HTTP/1.1 and
-/// GOAWAY on HTTP/2, and an end to what is left after `options.drain`.
+/// Serves every connection until `shutdown` is ready, then drains: no new connection, `Connection: close` on HTTP/1.1
+/// and GOAWAY on HTTP/2, and an end to what is left after `options.drain`.
 ///
-/// The service is called once for each request and its future is dropped when the caller goes away. Upgrades are served.
+/// The service is called once for each request and its future is dropped when the caller goes away. Upgrades are
+/// served.
 pub async fn serve<S, F, B>(
     listener: TcpListener,
     options: Options,

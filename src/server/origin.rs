@@ -86,7 +86,8 @@ pub(crate) fn message_origins(settings: &Settings) -> Vec<String> {
     std::iter::once(own).chain(settings.allowed_origins.iter().cloned()).collect()
 }
 
-/// A place that a browser may be sent to afterwards: a path of ours, or a URL of an allowed origin. `None` for all else.
+/// A place that a browser may be sent to afterwards: a path of ours, or a URL of an allowed origin. `None` for all
+/// else.
 ///
 /// Browsers read `\` as `/` and drop tabs and newlines, so a text with any of these is no place at all.
 pub(crate) fn return_to(text: &str, settings: &Settings) -> Option<String> {

@@ -1,5 +1,5 @@
-//! The few pages that a person sees: the end of an authorization, and the list of integrations. Plain HTML whose own script
-//! alone may run, which no cache keeps and which passes no address on.
+//! The few pages that a person sees: the end of an authorization, and the list of integrations. Plain HTML whose own
+//! script alone may run, which no cache keeps and which passes no address on.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};

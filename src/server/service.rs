@@ -1,4 +1,5 @@
-//! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the endpoint.
+//! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the
+//! endpoint.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -138,7 +139,8 @@ impl Service {
     }
 }
 
-/// A browser follows a redirect or a link to these from anywhere. They are safe so: state, cookie and one-time ticket decide.
+/// A browser follows a redirect or a link to these from anywhere. They are safe so: state, cookie and one-time ticket
+/// decide.
 fn is_exempt(endpoint: &Endpoint<'_>, method: &Method, query: Option<&str>) -> bool {
     match endpoint {
         Endpoint::Callback(_) => method == Method::GET || method == Method::POST,

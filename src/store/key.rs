@@ -55,8 +55,8 @@ kinds! {
 
 /// The name of one record, or the beginning of many.
 ///
-/// Parts are percent-encoded one by one, so (`a:b`, `c`) and (`a`, `b:c`) are different keys. They stand in the clear in
-/// the store and in messages: where the part itself would be a secret, put a hash of it there.
+/// Parts are percent-encoded one by one, so (`a:b`, `c`) and (`a`, `b:c`) are different keys. They stand in the clear
+/// in the store and in messages: where the part itself would be a secret, put a hash of it there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     text: Box<str>,

@@ -1,5 +1,5 @@
-//! The key file beside an embedded store, for an operator who listed no key: made once, mode 0600. It is never replaced,
-//! since what is sealed with a lost key stays shut.
+//! The key file beside an embedded store, for an operator who listed no key: made once, mode 0600. It is never
+//! replaced, since what is sealed with a lost key stays shut.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};

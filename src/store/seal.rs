@@ -1,5 +1,5 @@
-//! Sealing: what lies in a store is ciphertext, and it opens only under the key and the version that it was written for.
-//! This module knows nothing of stores; it never deletes what does not open.
+//! Sealing: what lies in a store is ciphertext, and it opens only under the key and the version that it was written
+//! for. This module knows nothing of stores; it never deletes what does not open.
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Which addresses may be dialled. A host can be chosen by a variable or a captured value and its DNS by anybody, so what
-//! counts is the address itself, looked at in every spelling that leads to it. Decides only; resolves and dials nothing.
+//! Which addresses may be dialled. A host can be chosen by a variable or a captured value and its DNS by anybody, so
+//! what counts is the address itself, looked at in every spelling that leads to it. Decides only; resolves and dials
+//! nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -120,8 +121,8 @@ fn kind_v4(address: Ipv4Addr) -> Kind {
     }
 }
 
-/// Only 2000::/3 is global unicast; the transition mechanisms inside and outside of it are judged by the IPv4 address that
-/// they lead to.
+/// Only 2000::/3 is global unicast; the transition mechanisms inside and outside of it are judged by the IPv4 address
+/// that they lead to.
 fn kind_v6(address: Ipv6Addr) -> Kind {
     let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());

@@ -1,6 +1,6 @@
-//! The streamed call: takes a connection from the pool or makes one, sends the request, and hands back the head of the answer
-//! with a body that streams. Never reads into a body, never follows a redirect, never sends a request twice that may have
-//! been sent once.
+//! The streamed call: takes a connection from the pool or makes one, sends the request, and hands back the head of the
+//! answer with a body that streams. Never reads into a body, never follows a redirect, never sends a request twice that
+//! may have been sent once.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -64,11 +64,12 @@ impl Upstream {
         self.0.timeouts.idle
     }
 
-    /// Sends a request and waits for the head of its answer. The request's URI is the path and query alone, and its header
-    /// fields are those of [`crate::route::headers::outbound`]; `Host` or `:authority` come from the destination.
+    /// Sends a request and waits for the head of its answer. The request's URI is the path and query alone, and its
+    /// header fields are those of [`crate::route::headers::outbound`]; `Host` or `:authority` come from the
+    /// destination.
     ///
-    /// Cancelled when dropped, and so is the answer's body. A request is sent on another connection only when the pooled
-    /// one was closed before anything was sent.
+    /// Cancelled when dropped, and so is the answer's body. A request is sent on another connection only when the
+    /// pooled one was closed before anything was sent.
     pub fn send<'a>(
         &'a self,
         destination: &Destination,
@@ -104,8 +105,8 @@ impl Upstream {
         }
     }
 
-    /// Makes a connection, or waits for the one that somebody else makes. An HTTP/1.1 connection comes back as a lane; an
-    /// HTTP/2 one goes to the pool, where everybody finds it.
+    /// Makes a connection, or waits for the one that somebody else makes. An HTTP/1.1 connection comes back as a lane;
+    /// an HTTP/2 one goes to the pool, where everybody finds it.
     async fn connect(&self, host: &Arc<Host>, dials: &mut usize) -> Result<Option<Box<Lane>>, UpstreamError> {
         match host.turn(*dials > 0) {
             Turn::Wait(dialling) => {
@@ -126,8 +127,8 @@ impl Upstream {
         }
     }
 
-    /// Sends a request that asks for another protocol, on a connection of its own (RFC 9110 section 7.8). After a 101 the
-    /// response's extensions hold the upgraded connection.
+    /// Sends a request that asks for another protocol, on a connection of its own (RFC 9110 section 7.8). After a 101
+    /// the response's extensions hold the upgraded connection.
     pub async fn send_upgrade(
         &self,
         destination: &Destination,
@@ -170,8 +171,8 @@ impl Upstream {
         } else if progress.as_ref().is_none_or(|progress| progress.is_done()) {
             Carrier::Lane(lane)
         } else {
-            // The provider answers before it has everything. The rest goes on by itself, since the answer's body is read
-            // only as fast as the caller takes it, and the caller may take it only after having sent everything.
+            // The provider answers before it has everything. The rest goes on by itself, since the answer's body is
+            // read only as fast as the caller takes it, and the caller may take it only after having sent everything.
             match lane.into_driver() {
                 Some(driver) => Carrier::Task {
                     _driver: AbortOnDrop::new(tokio::spawn(driver).abort_handle()),

@@ -1,5 +1,5 @@
-//! Dialling: resolves a host, checks every address it stands for, and connects to the address that was checked, never to a
-//! second answer of the same name. TLS and the CONNECT of a proxy are part of it, all within `connect_timeout`.
+//! Dialling: resolves a host, checks every address it stands for, and connects to the address that was checked, never
+//! to a second answer of the same name. TLS and the CONNECT of a proxy are part of it, all within `connect_timeout`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -100,8 +100,8 @@ impl Dialer {
         }
     }
 
-    /// Checks what can be checked before a name is resolved: a host that is written as an address, and, towards a proxy,
-    /// which resolves names by itself, that nothing goes there in plain.
+    /// Checks what can be checked before a name is resolved: a host that is written as an address, and, towards a
+    /// proxy, which resolves names by itself, that nothing goes there in plain.
     pub(super) fn check_literal(&self, peer: Peer<'_>) -> Result<(), UpstreamError> {
         let goes_in_plain = !peer.https && !self.policy.allow_http && self.proxy.is_some() && !peer.stays_here();
         match peer.host.parse() {
@@ -161,8 +161,8 @@ fn blocked(peer: Peer<'_>, source: Refusal) -> UpstreamError {
     UpstreamError::Blocked { host: peer.host.to_owned(), source }
 }
 
-/// The first of the addresses that answers. The next one is tried when one fails or stays silent for a moment, so that a
-/// dead IPv6 route costs a quarter of a second and not the whole deadline.
+/// The first of the addresses that answers. The next one is tried when one fails or stays silent for a moment, so that
+/// a dead IPv6 route costs a quarter of a second and not the whole deadline.
 async fn connect_to(peer: Peer<'_>, addresses: Vec<SocketAddr>) -> Result<TcpStream, UpstreamError> {
     let mut waiting = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();

@@ -80,8 +80,8 @@ pub enum Waiting {
 }
 
 impl UpstreamError {
-    /// False only when it is certain that no byte of the request has left. A code or a refresh token is sent again in that
-    /// case alone.
+    /// False only when it is certain that no byte of the request has left. A code or a refresh token is sent again in
+    /// that case alone.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Tls { .. } | Self::Blocked { .. } => false,

@@ -1,5 +1,6 @@
-//! The small fetch: token requests, revocations, metadata. Answers are read whole, up to a cap; redirects are returned, and
-//! nothing is ever sent twice, because codes and refresh tokens may be used once. Goes by the same address check as a call.
+//! The small fetch: token requests, revocations, metadata. Answers are read whole, up to a cap; redirects are returned,
+//! and nothing is ever sent twice, because codes and refresh tokens may be used once. Goes by the same address check as
+//! a call.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

@@ -1,6 +1,7 @@
-//! One HTTP/1.1 connection to a provider, driven by the task that uses it. No task of its own and no channel between threads
-//! stand between a call and its socket: the same wake-up that brings the provider's bytes sends them to the caller. While a
-//! lane lies idle in the pool nobody polls it; whoever takes it next learns whether it is still good before anything is sent.
+//! One HTTP/1.1 connection to a provider, driven by the task that uses it. No task of its own and no channel between
+//! threads stand between a call and its socket: the same wake-up that brings the provider's bytes sends them to the
+//! caller. While a lane lies idle in the pool nobody polls it; whoever takes it next learns whether it is still good
+//! before anything is sent.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -37,8 +38,8 @@ pub(super) enum LaneError {
     Silent(Silence),
 }
 
-/// A request that is about to be sent, and lies here again when it could not be. One slot for all attempts: a request is
-/// large, and each future that held one of its own would be moved around with it.
+/// A request that is about to be sent, and lies here again when it could not be. One slot for all attempts: a request
+/// is large, and each future that held one of its own would be moved around with it.
 pub(super) type Slot = Option<Request<RequestBody>>;
 
 /// Who let everybody wait.
@@ -87,8 +88,8 @@ impl Lane {
         &mut self.timer
     }
 
-    /// True when another request can be sent. Leaves nobody's waker behind: a connection that closes in the pool wakes no
-    /// task that has gone on to something else.
+    /// True when another request can be sent. Leaves nobody's waker behind: a connection that closes in the pool wakes
+    /// no task that has gone on to something else.
     pub(super) fn settle(&mut self) -> bool {
         // Outside of the task's budget, which would only say "later" to somebody who does not come back.
         let connection = &mut self.connection;

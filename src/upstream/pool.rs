@@ -1,5 +1,5 @@
-//! The connections to one provider host: idle HTTP/1.1 lanes, newest first, and HTTP/2 connections shared by many calls.
-//! Hosts are told apart by everything that decides how they are dialled, so no call inherits another's trust.
+//! The connections to one provider host: idle HTTP/1.1 lanes, newest first, and HTTP/2 connections shared by many
+//! calls. Hosts are told apart by everything that decides how they are dialled, so no call inherits another's trust.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use super::lane::Lane;
 use super::request::RequestBody;
 use crate::route::Destination;
 
-/// Streams of one HTTP/2 connection before another is opened: the least that RFC 9113 section 6.5.2 advises servers to allow.
+/// Streams of one HTTP/2 connection before another is opened: the least that RFC 9113 section 6.5.2 advises servers to
+/// allow.
 const STREAMS_PER_CONNECTION: usize = 100;
 
 /// One host and what is open to it.
@@ -154,8 +155,8 @@ impl Host {
         self.speaks_http2.store(false, Ordering::Release);
     }
 
-    /// Whose turn it is to dial. Where a connection may come to be shared, one caller dials for all, unless it has already
-    /// failed and each goes `alone`.
+    /// Whose turn it is to dial. Where a connection may come to be shared, one caller dials for all, unless it has
+    /// already failed and each goes `alone`.
     pub(super) fn turn(&self, alone: bool) -> Turn {
         if alone || !self.destination.is_https() {
             return Turn::Dial(DialTurn(None));

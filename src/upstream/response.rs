@@ -1,5 +1,5 @@
-//! The body of a provider's answer, streamed as it comes. It holds the connection it comes on, gives it back to the pool at
-//! its end, and closes it when the caller goes away before that: the provider then sees the exchange cancelled.
+//! The body of a provider's answer, streamed as it comes. It holds the connection it comes on, gives it back to the
+//! pool at its end, and closes it when the caller goes away before that: the provider then sees the exchange cancelled.
 
 use std::pin::Pin;
 use std::sync::Arc;

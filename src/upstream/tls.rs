@@ -1,5 +1,5 @@
-//! TLS towards providers: rustls with ring, the compiled-in roots and those of `[net] ca_file`. One way of verifying for
-//! everything, so that no pooled connection was ever checked by other rules than the request that uses it.
+//! TLS towards providers: rustls with ring, the compiled-in roots and those of `[net] ca_file`. One way of verifying
+//! for everything, so that no pooled connection was ever checked by other rules than the request that uses it.
 
 use std::path::Path;
 use std::sync::Arc;

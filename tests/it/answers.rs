@@ -1,5 +1,5 @@
-//! Bad input gets a clear answer and loses nothing: every error of CONTRACT section 8 that this version can give, asked for
-//! over the wire, as status, code and header.
+//! Bad input gets a clear answer and loses nothing: every error of CONTRACT section 8 that this version can give, asked
+//! for over the wire, as status, code and header.
 
 use std::time::Duration;
 

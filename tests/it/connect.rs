@@ -1,6 +1,6 @@
-//! A person connects an account at a real authorization server, an application calls, the token expires and is refreshed,
-//! the application calls again, the person disconnects: over every store, with every client authentication, discovered
-//! by the issuer alone. And what a person, or somebody with a person's link, may do otherwise.
+//! A person connects an account at a real authorization server, an application calls, the token expires and is
+//! refreshed, the application calls again, the person disconnects: over every store, with every client authentication,
+//! discovered by the issuer alone. And what a person, or somebody with a person's link, may do otherwise.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The order of layers: a module may name only those to its left. And the two things that each have one place: reading the
-//! clock and reading the environment.
+//! The order of layers: a module may name only those to its left. And the two things that each have one place: reading
+//! the clock and reading the environment.
 
 use std::path::{Path, PathBuf};
 

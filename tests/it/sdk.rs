@@ -1,5 +1,5 @@
-//! Vendors' SDKs, unmodified, through `/proxy`: what reaches the vendor is what the SDK would have sent there itself, byte
-//! for byte, with the connection's token in place of the session that the SDK was given.
+//! Vendors' SDKs, unmodified, through `/proxy`: what reaches the vendor is what the SDK would have sent there itself,
+//! byte for byte, with the connection's token in place of the session that the SDK was given.
 
 use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, Recorded, Recorder, Sdk};
 
@@ -44,7 +44,8 @@ async fn every_sdk_is_carried_byte_for_byte() {
 
 /// The headers that a gateway has no business with, in an order that does not matter between different names.
 fn kept_headers(request: &Recorded) -> Vec<(String, String)> {
-    // Authorization and Host are looked at on their own; the others belong to one hop (RFC 9110, sections 7.6.1, 7.6.3).
+    // Authorization and Host are looked at on their own; the others belong to one hop (RFC 9110, sections 7.6.1,
+    // 7.6.3).
     const OF_A_HOP: [&str; 7] = ["authorization", "host", "connection", "keep-alive", "te", "transfer-encoding", "via"];
     let mut kept: Vec<_> = request
         .headers

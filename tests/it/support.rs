@@ -1,5 +1,5 @@
-//! What the black-box tests stand on: the real binary, real Redis servers, a real authorization server, vendors' SDKs, a
-//! browser, and a raw socket. Everything is started on loopback, on ports of its own, in folders of its own, and ends
+//! What the black-box tests stand on: the real binary, real Redis servers, a real authorization server, vendors' SDKs,
+//! a browser, and a raw socket. Everything is started on loopback, on ports of its own, in folders of its own, and ends
 //! with the value that holds it. Nothing here knows the inside of Keyferry.
 
 // Each topic uses a part of it, and which part changes with the topics.

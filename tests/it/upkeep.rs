@@ -1,6 +1,6 @@
-//! What has to happen over days, against the real authorization server with a clock that the test moves: a token that is due
-//! is served while its refresh fails, an idle refresh token is used before it dies, and a grant that nobody confirms is
-//! revoked.
+//! What has to happen over days, against the real authorization server with a clock that the test moves: a token that
+//! is due is served while its refresh fails, an idle refresh token is used before it dies, and a grant that nobody
+//! confirms is revoked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The demo's sample application: what a back end has to do to let its users connect an account and to call the provider.
-//! It has no token, no secret and no OAuth in it: three requests to the sidecar are all.
+//! The demo's sample application: what a back end has to do to let its users connect an account and to call the
+//! provider. It has no token, no secret and no OAuth in it: three requests to the sidecar are all.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The demo's authorization server, without I/O: requests waiting for a person's word, one-time codes bound to PKCE, rotating
-//! refresh tokens, revocation. Small, but it takes no shortcut that a real one would not: what Keyferry does against it is
-//! what it does against a vendor. Keeps everything in memory and forgets it with the process.
+//! The demo's authorization server, without I/O: requests waiting for a person's word, one-time codes bound to PKCE,
+//! rotating refresh tokens, revocation. Small, but it takes no shortcut that a real one would not: what Keyferry does
+//! against it is what it does against a vendor. Keeps everything in memory and forgets it with the process.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -170,7 +170,8 @@ impl Authority {
         Authorization::Ask(Question { request: id.expose().to_owned(), scopes })
     }
 
-    /// The person's word. Gives the parameters of the redirect; `None` when the request is unknown, answered or expired.
+    /// The person's word. Gives the parameters of the redirect; `None` when the request is unknown, answered or
+    /// expired.
     pub(super) fn decide(
         &mut self,
         request: &str,
@@ -234,7 +235,8 @@ impl Authority {
         }
     }
 
-    /// A refresh token works once. Presenting a spent one ends the grant: somebody has a copy (RFC 9700 section 4.14.2).
+    /// A refresh token works once. Presenting a spent one ends the grant: somebody has a copy (RFC 9700 section
+    /// 4.14.2).
     fn refresh(&mut self, token: &str, now: Timestamp) -> Result<Tokens, Refused> {
         let presented = Secret::new(token);
         if let Some(grant) = self.grants.iter_mut().find(|grant| grant.spent_refresh_tokens.contains(token)) {

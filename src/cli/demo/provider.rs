@@ -1,5 +1,5 @@
-//! The demo's provider: "Demo Notes", an authorization server and a tiny API on a loopback port, as if somebody else ran
-//! them. Tells the terminal what happens, and never shows a token there.
+//! The demo's provider: "Demo Notes", an authorization server and a tiny API on a loopback port, as if somebody else
+//! ran them. Tells the terminal what happens, and never shows a token there.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;

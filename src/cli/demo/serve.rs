@@ -1,5 +1,5 @@
-//! The small HTTP server under the demo's provider and sample application: loopback only, bounded requests, headers that
-//! keep a page to itself. Keyferry's own server is not used: the demo stands for somebody else's.
+//! The small HTTP server under the demo's provider and sample application: loopback only, bounded requests, headers
+//! that keep a page to itself. Keyferry's own server is not used: the demo stands for somebody else's.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The demo's files: a `config.toml` and a provider file as anybody would write them, in a folder of its own that only its
-//! owner can read. Removed with the demo.
+//! The demo's files: a `config.toml` and a provider file as anybody would write them, in a folder of its own that only
+//! its owner can read. Removed with the demo.
 
 use std::fs::{self, DirBuilder};
 use std::io;

@@ -1,5 +1,5 @@
-//! What follows a change of protocol: bytes both ways between caller and provider, unread. The end of one direction is passed
-//! on as an end, a broken connection as a reset, and silence has a limit.
+//! What follows a change of protocol: bytes both ways between caller and provider, unread. The end of one direction is
+//! passed on as an end, a broken connection as a reset, and silence has a limit.
 
 use std::io;
 use std::pin::Pin;

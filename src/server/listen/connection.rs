@@ -211,8 +211,8 @@ where
     }
 }
 
-/// Lets a connection run and watches its time. One timer serves the whole connection: it is moved only when it fires, or
-/// when something is due before it.
+/// Lets a connection run and watches its time. One timer serves the whole connection: it is moved only when it fires,
+/// or when something is due before it.
 async fn drive<C: Graceful>(
     mut connection: Pin<&mut C>,
     meter: &Meter,

@@ -1,5 +1,5 @@
-//! What one connection is doing, told by its socket and its requests and read by its watch: a few numbers, so that a request
-//! costs no timer. Decides when a connection has been waited for long enough.
+//! What one connection is doing, told by its socket and its requests and read by its watch: a few numbers, so that a
+//! request costs no timer. Decides when a connection has been waited for long enough.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -168,7 +168,8 @@ impl InFlight {
         self.meter.draining.load(Ordering::Relaxed) != 0
     }
 
-    /// The answer, or a piece of it, was handed over to HTTP/2, which asks for the next once the peer's window takes it.
+    /// The answer, or a piece of it, was handed over to HTTP/2, which asks for the next once the peer's window takes
+    /// it.
     pub(super) fn handed_over(&mut self) {
         if self.meter.is_http2.load(Ordering::Relaxed) && !self.is_unclaimed {
             self.is_unclaimed = true;

@@ -1,6 +1,6 @@
-//! The socket of one caller, plain or under TLS. Tells the connection's meter what happens on it, gives back the bytes that
-//! were read to find out the HTTP version, and puts a readable answer in the place of the bare one that hyper writes by
-//! itself when a request head cannot be read.
+//! The socket of one caller, plain or under TLS. Tells the connection's meter what happens on it, gives back the bytes
+//! that were read to find out the HTTP version, and puts a readable answer in the place of the bare one that hyper
+//! writes by itself when a request head cannot be read.
 
 use std::io;
 use std::pin::Pin;
@@ -29,7 +29,8 @@ pub(crate) struct Socket {
     read_ahead: Bytes,
     /// To be written in place of what hyper wrote.
     instead: Bytes,
-    /// How many requests had begun when all that was written for them had gone out; `None` once the bytes are a tunnel's.
+    /// How many requests had begun when all that was written for them had gone out; `None` once the bytes are a
+    /// tunnel's.
     settled: Option<u64>,
     malformed: Malformed,
 }
@@ -39,7 +40,8 @@ impl Socket {
         Self { wire, meter, read_ahead: Bytes::new(), instead: Bytes::new(), settled: Some(0), malformed }
     }
 
-    /// True when the peer speaks HTTP/2: by ALPN, or by beginning with its preface. Reads no further than needed to know.
+    /// True when the peer speaks HTTP/2: by ALPN, or by beginning with its preface. Reads no further than needed to
+    /// know.
     pub(super) async fn detect_http2(&mut self) -> io::Result<bool> {
         if let Some(protocol) = self.wire.alpn() {
             return Ok(protocol == b"h2");
@@ -78,8 +80,8 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what hyper says by itself and keeps our own words for it. hyper does so only where no request is being answered
-    /// and the last answer is all out: anything else that looks so is a provider's content, and passes.
+    /// Takes what hyper says by itself and keeps our own words for it. hyper does so only where no request is being
+    /// answered and the last answer is all out: anything else that looks so is a provider's content, and passes.
     fn takes_bare_answer(&mut self, bytes: &[u8]) -> bool {
         if self.settled != Some(self.meter.begun()) || self.meter.is_busy() {
             return false;

@@ -1,5 +1,6 @@
 //! The link to Redis: one connection at a time, made again when it fails, and the decision what may be sent twice.
-//! Every call has a deadline. Nothing whose first attempt may have been carried out is repeated unless that is harmless.
+//! Every call has a deadline. Nothing whose first attempt may have been carried out is repeated unless that is
+//! harmless.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! What a provider says passes byte for byte, though it looks like something of ours; and an answer that nobody takes does
-//! not hold its connection.
+//! What a provider says passes byte for byte, though it looks like something of ours; and an answer that nobody takes
+//! does not hold its connection.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,8 @@ async fn an_http2_peer_that_opens_no_window_is_let_go() {
     let sidecar = setup.run().await;
 
     let path = b"/proxy/x/a";
-    // SETTINGS with INITIAL_WINDOW_SIZE 0 (RFC 9113 section 6.5.2), then the HEADERS of a whole GET on stream 1, in HPACK.
+    // SETTINGS with INITIAL_WINDOW_SIZE 0 (RFC 9113 section 6.5.2), then the HEADERS of a whole GET on stream 1, in
+    // HPACK.
     let mut fields = vec![0x82, 0x86, 0x04, path.len() as u8];
     fields.extend_from_slice(path);
     fields.extend_from_slice(&[0x01, 0x01, b'a']);

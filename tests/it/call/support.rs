@@ -266,7 +266,8 @@ where
     .await
 }
 
-/// A certificate authority of the moment: a file with its root, and servers' certificates for `localhost` and 127.0.0.1.
+/// A certificate authority of the moment: a file with its root, and servers' certificates for `localhost` and
+/// 127.0.0.1.
 pub(super) struct Authority {
     pub(super) root: PathBuf,
     _folder: tempfile::TempDir,

@@ -106,8 +106,8 @@ async fn an_expiry_in_any_shape_is_taken() {
     }
 }
 
-/// Lets a token expire, orders `fault` for its refresh, and sees that calls fail honestly while it lasts and work when it
-/// is over.
+/// Lets a token expire, orders `fault` for its refresh, and sees that calls fail honestly while it lasts and work when
+/// it is over.
 async fn survives(mut fault: Value) {
     let what = fault.to_string();
     let server = AuthorizationServer::configured(json!({ "rotate": false })).await;
@@ -117,7 +117,8 @@ async fn survives(mut fault: Value) {
     fault["grant_type"] = "refresh_token".into();
     server.fault(fault).await;
     let failed = keyferry.call("acme", "/api/me", Person::ADA).await;
-    // A retry within the call may have got through; otherwise the answer is Keyferry's own, and not that the grant is gone.
+    // A retry within the call may have got through; otherwise the answer is Keyferry's own, and not that the grant is
+    // gone.
     if failed.status != 200 {
         assert!([502, 503, 504].contains(&failed.status), "{what}: {}", failed.describe());
         assert!(failed.header("keyferry-error").is_some(), "{what}: {}", failed.describe());

@@ -1,5 +1,5 @@
-//! The authorization server of `tests/peers/authorization-server.mjs`: npm `oidc-provider`, an API that its tokens open,
-//! counts of what happened, and faults on order.
+//! The authorization server of `tests/peers/authorization-server.mjs`: npm `oidc-provider`, an API that its tokens
+//! open, counts of what happened, and faults on order.
 
 use std::{io::Write, process::Command, time::Duration};
 

@@ -101,7 +101,8 @@ impl Answer {
         self
     }
 
-    /// Panics unless this is Keyferry's own error `code` with `status`, as CONTRACT section 8 says; answers its problem.
+    /// Panics unless this is Keyferry's own error `code` with `status`, as CONTRACT section 8 says; answers its
+    /// problem.
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, code: &str) -> Value {
         assert_eq!((self.status, self.header("keyferry-error")), (status, Some(code)), "{}", self.describe());

@@ -247,7 +247,8 @@ impl Keyferry {
         self.start_again().await;
     }
 
-    /// Panics when one of `secrets`, or a secret of its own configuration, stands in its log or in a file that it wrote.
+    /// Panics when one of `secrets`, or a secret of its own configuration, stands in its log or in a file that it
+    /// wrote.
     pub(crate) fn assert_keeps(&self, secrets: &[String]) {
         let own = self.configuration.secrets();
         let all: Vec<&String> = secrets.iter().chain(own).filter(|secret| !secret.is_empty()).collect();
@@ -298,7 +299,8 @@ pub(crate) fn assert_free_of(secrets: &[&String], place: &str, bytes: &[u8]) {
     }
 }
 
-/// Starts it and reads from its log where it listens: a line with the message `listening`, `address` and `admin_address`.
+/// Starts it and reads from its log where it listens: a line with the message `listening`, `address` and
+/// `admin_address`.
 async fn launch(folder: &Path, configuration: &Configuration) -> (Process, SocketAddr, SocketAddr) {
     let mut process = Process::start("keyferry", configuration.command(folder, &["serve"]));
     let line =

@@ -1,6 +1,6 @@
-//! Ports that a program must be told before it runs: a public URL, a Sentinel's peers, a cluster's nodes. Each is held by
-//! a locked file for as long as the value lives, so that tests in other processes take others; and none lies where the
-//! kernel picks the ports of outgoing connections. What can listen on port 0 does not need this.
+//! Ports that a program must be told before it runs: a public URL, a Sentinel's peers, a cluster's nodes. Each is held
+//! by a locked file for as long as the value lives, so that tests in other processes take others; and none lies where
+//! the kernel picks the ports of outgoing connections. What can listen on port 0 does not need this.
 
 use std::{
     env,

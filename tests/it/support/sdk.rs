@@ -1,5 +1,5 @@
-//! Vendors' SDKs, unmodified, each in a script of `tests/peers/sdk` that makes a handful of calls and prints what the SDK
-//! made of the answers.
+//! Vendors' SDKs, unmodified, each in a script of `tests/peers/sdk` that makes a handful of calls and prints what the
+//! SDK made of the answers.
 
 use std::{path::PathBuf, process::Command, time::Duration};
 

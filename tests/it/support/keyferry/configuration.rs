@@ -150,8 +150,8 @@ impl Configuration {
     }
 }
 
-/// A provider file that holds an issuer and an API, and what oidc-provider wants said: how the client authenticates, and
-/// that a person is to be asked, without which it gives no refresh token.
+/// A provider file that holds an issuer and an API, and what oidc-provider wants said: how the client authenticates,
+/// and that a person is to be asked, without which it gives no refresh token.
 pub(crate) fn provider(issuer: &str, base_url: &str, method: &str) -> String {
     let mut file = String::new();
     writeln!(file, "[oauth]\nissuer = \"{issuer}\"\ntoken_endpoint_auth_method = \"{method}\"")
