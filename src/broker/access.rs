@@ -115,14 +115,12 @@ impl Broker {
     pub(super) async fn load(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
         let ticket = self.live.ticket();
         let entry = self.store.get(&connections::key(key)).await?.ok_or(BrokerError::NotConnected)?;
-        let mut stored = Stored::decode(&entry.value)?;
-        let mut version = entry.version;
-        if let Some((newer, written)) = self.write_back(&stored, version).await? {
-            (stored, version) = (newer, written);
+        let stored = Stored::decode(&entry.value)?;
+        if let Some((newer, version)) = self.write_back(&stored, entry.version).await? {
             self.tell(key, version).await;
-            return self.keep(self.live.ticket(), stored, version);
+            return self.keep(self.live.ticket(), newer, version);
         }
-        self.keep(ticket, stored, version)
+        self.keep(ticket, stored, entry.version)
     }
 
     /// Prepares a stored connection for calls and keeps it in memory.

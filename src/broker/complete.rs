@@ -122,7 +122,7 @@ impl Broker {
         let answer = self.ask(integration, request).await?;
         let mut grant =
             oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, asked_at)?;
-        grant.authorization = entropy::fingerprint(entropy::random_token()?.expose());
+        grant.authorization = entropy::random_token()?.expose().to_owned();
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }

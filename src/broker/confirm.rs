@@ -56,12 +56,11 @@ impl Broker {
         // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the
         // same person may try the same code again.
         let claimed = record::encode(&UnconfirmedRecord { claimed: true, ..record.clone() })?;
-        let superseded = match self.stored(&key).await? {
-            Some((stored, _)) => record.claimed && is_newer(stored.grant.as_ref(), &Grant::from(record.grant.clone())),
-            None => false,
-        };
-        if superseded {
-            // An earlier try of this code went through as far as that somebody has connected anew since.
+        if record.claimed
+            && let Some((stored, _)) = self.stored(&key).await?
+            && is_newer(stored.grant.as_ref(), &Grant::from(record.grant.clone()))
+        {
+            // An earlier try of this code went through, and the person has connected anew since.
             return Err(UNKNOWN);
         }
         let put = self.store.put(code, Expected::Version(entry.version), &claimed, Some(UNCONFIRMED_KEPT)).await?;

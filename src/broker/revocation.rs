@@ -41,7 +41,7 @@ impl Broker {
         if protocol.revocation_endpoint.is_none() && protocol.issuer.is_none() {
             return Ok(None);
         }
-        let queued = Key::new(Kind::Revocation, &[&entropy::fingerprint(entropy::random_token()?.expose())]);
+        let queued = Key::new(Kind::Revocation, &[entropy::random_token()?.expose()]);
         let record = RevocationRecord {
             v: 1,
             flow: FlowRecord::of(key, variables),
