@@ -6,6 +6,7 @@
 //! no async, clock, random or I/O.
 
 // Pure: decisions.
+pub mod items;
 pub mod mapping;
 pub mod model;
 pub mod oauth;

@@ -4,6 +4,7 @@
 mod caller;
 mod connection;
 mod grant;
+mod item;
 mod name;
 mod secret;
 mod time;
@@ -11,6 +12,7 @@ mod time;
 pub use caller::{Allowed, CallerScope};
 pub use connection::{Connection, ConnectionId, ConnectionKey, ConnectionStatus};
 pub use grant::{Freshness, Grant};
+pub use item::Item;
 pub use name::{CallerName, IntegrationName, NameError, Org, Person, ProviderId, User};
 pub use secret::Secret;
 pub use time::Timestamp;

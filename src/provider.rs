@@ -1,7 +1,10 @@
 //! A provider: the sum of how it speaks OAuth and how its API is called. Written in a file, never in code.
 
+use std::sync::Arc;
+
 use url::Url;
 
+use crate::items::Plan;
 use crate::mapping::Template;
 use crate::model::ProviderId;
 use crate::oauth::Protocol;
@@ -22,6 +25,8 @@ pub struct Provider {
     pub protocol: Protocol,
     /// How to call.
     pub api: Api,
+    /// How to load items; empty where the file does not say.
+    pub items: Arc<Plan>,
 }
 
 impl Provider {

@@ -12,6 +12,7 @@ mod token_response;
 mod variables;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use self::capture::Captures;
 use self::host::HostRule;
@@ -58,7 +59,8 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     let warnings = sunset.into_iter().collect();
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
-    let provider = Provider { id: id.clone(), display_name, documentation, category, protocol, api };
+    let provider =
+        Provider { id: id.clone(), display_name, documentation, category, protocol, api, items: Arc::default() };
     Some(ReadProvider { provider, warnings })
 }
 

@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use super::Rate;
 use crate::mapping::Template;
 
 /// How a provider's API is called.
@@ -15,6 +16,8 @@ pub struct Api {
     pub query: Vec<(String, Template)>,
     /// Where the access token goes.
     pub auth: TokenPlace,
+    /// How many calls of one connection the provider takes.
+    pub rate: Option<Rate>,
 }
 
 /// Where a call carries its access token.

@@ -28,7 +28,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Op
     let query = parameters(table, "query", doc, names, Stage::ApiQuery, &[]);
     let auth = table.table("auth", "Where a call carries the access token.", |table| token_place(table, names));
     table.later(&["rate", "retry"], super::unknown_yet);
-    Some((Api { base_url: base_url?, headers, query, auth: auth? }, rule.guards))
+    Some((Api { base_url: base_url?, headers, query, auth: auth?, rate: None }, rule.guards))
 }
 
 fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {

@@ -21,7 +21,7 @@ fn lookup(name: &str) -> Option<Cow<'static, str>> {
 }
 
 fn api(base_url: &str) -> Api {
-    Api { base_url: template(base_url), headers: Vec::new(), query: Vec::new(), auth: TokenPlace::bearer() }
+    Api { base_url: template(base_url), headers: Vec::new(), query: Vec::new(), auth: TokenPlace::bearer(), rate: None }
 }
 
 fn in_query(name: &str) -> TokenPlace {
