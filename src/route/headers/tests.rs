@@ -15,7 +15,7 @@ fn ready() -> Ready {
 fn ready_with(auth: TokenPlace) -> Ready {
     let template = |text| Template::parse(text).expect("a template");
     let headers = vec![(HeaderName::from_static("notion-version"), template("2026-03-11"))];
-    let api = Api { base_url: template("https://api.example"), headers, query: Vec::new(), auth };
+    let api = Api { base_url: template("https://api.example"), headers, query: Vec::new(), auth, rate: None };
     Ready::prepare(&api, |_| Some(Cow::Borrowed("t0ken")), true).expect("ready")
 }
 

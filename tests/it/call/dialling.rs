@@ -107,6 +107,7 @@ fn choosing(scheme: &str, host: &str) -> Result<Ready, keyferry::route::ReadyErr
         headers: vec![],
         query: vec![],
         auth: keyferry::route::TokenPlace::bearer(),
+        rate: None,
     };
     // `:` would be encoded, so a port cannot be chosen either.
     Ready::prepare(&api, |_| Some(host.to_owned().into()), true)
@@ -153,6 +154,7 @@ async fn trust_is_not_pooled() {
         headers: vec![],
         query: vec![],
         auth: keyferry::route::TokenPlace::bearer(),
+        rate: None,
     };
     let chosen = Ready::prepare(&api, |_| Some("127.0.0.1".into()), true).expect("ready");
     let outcome = upstream.send(chosen.destination(), Request::new(RequestBody::empty())).await;
