@@ -358,7 +358,12 @@ pub fn malformed(status: StatusCode) -> Response<Bytes> {
 
 /// JSON of our own: never stored by anybody.
 pub(crate) fn json_response(status: StatusCode, document: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(document.to_string()));
+    json_text(status, document.to_string())
+}
+
+/// The same of JSON that is text already.
+pub(crate) fn json_text(status: StatusCode, document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
