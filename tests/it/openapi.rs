@@ -47,15 +47,16 @@ async fn on_the_admin_listener_every_answer_is_foreseen() {
     schemathesis(&format!("http://{}/openapi.json", keyferry.admin()), &[]).await;
 }
 
-/// Ada is connected at `acme`, with or without a key.
+/// Ada is connected at `hubspot`, which the documents' examples name,, with or without a key.
 async fn connected(keyed: bool) -> (AuthorizationServer, Keyferry) {
     let server = AuthorizationServer::start().await;
-    let mut configuration = Configuration::new().integration("acme", server.issuer(), server.issuer(), &Client::POST);
+    let mut configuration =
+        Configuration::new().integration("hubspot", server.issuer(), server.issuer(), &Client::POST);
     if keyed {
         configuration = configuration.caller(&Keyferry::new_key().await);
     }
     let keyferry = Keyferry::start(configuration).await;
-    keyferry.connect("acme", Person::ADA).await;
+    keyferry.connect("hubspot", Person::ADA).await;
     (server, keyferry)
 }
 
