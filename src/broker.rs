@@ -4,6 +4,8 @@
 mod access;
 mod ask;
 mod begin;
+mod budget;
+mod circuit;
 mod complete;
 mod confirm;
 mod connections;
@@ -13,13 +15,16 @@ mod duty;
 mod entropy;
 mod error;
 mod integration;
+mod limits;
 mod live;
 mod record;
 mod refresh;
+mod report;
 mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use begin::{Begin, Begun, Started};
+pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
 pub use confirm::Confirmation;
 pub use connections::View;
@@ -35,6 +41,7 @@ pub use error::BrokerError;
 pub use integration::Integration;
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
 use crate::model::{IntegrationName, Timestamp};
@@ -63,6 +70,10 @@ pub struct Broker {
     fetch: Fetch,
     clock: Clock,
     live: live::LiveCache,
+    watches: watch::Watches,
+    budgets: budget::Budgets,
+    shared: limits::Shared,
+    reports: report::Reports,
     sessions: sessions::SessionCache,
     discovered: discovery::Discovered,
     refreshes: single_flight::SingleFlight,
@@ -79,15 +90,21 @@ impl Broker {
         fetch: Fetch,
         clock: Clock,
     ) -> Arc<Self> {
-        let integrations =
-            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration)));
+        let integrations: HashMap<_, _> =
+            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration))).collect();
+        let watches = watch::Watches::new(integrations.values().map(Arc::as_ref));
+        let (reports, reported) = report::Reports::new(store.is_shared() && watches.have_rates());
         let broker = Arc::new(Self {
             settings,
-            integrations: integrations.collect(),
+            integrations,
             store,
             fetch,
             clock,
             live: live::LiveCache::default(),
+            watches,
+            budgets: budget::Budgets::default(),
+            shared: limits::Shared::default(),
+            reports,
             sessions: sessions::SessionCache::default(),
             discovered: discovery::Discovered::default(),
             refreshes: single_flight::SingleFlight::default(),
@@ -95,6 +112,9 @@ impl Broker {
             closing: AtomicBool::new(false),
         });
         broker.follow_changes();
+        if let Some(reported) = reported {
+            tokio::spawn(report::run(Arc::downgrade(&broker), reported));
+        }
         broker
     }
 

@@ -49,6 +49,8 @@ kinds! {
     Revocation = "revocation",
     /// Who may do a thing alone. Not a record: it has an owner instead of a sealed value.
     Lease = "lease",
+    /// What is left of a rate budget. Not a record: it holds a number in the clear, as scripts count with it.
+    Budget = "budget",
     /// A grant that an integration has without a person (client_credentials).
     ClientGrant = "client-grant",
 }
