@@ -12,6 +12,7 @@ mod endpoint;
 mod form;
 pub mod forward;
 pub mod listen;
+mod metrics;
 mod origin;
 mod page;
 mod respond;
