@@ -14,6 +14,7 @@ pub mod forward;
 mod items;
 pub mod listen;
 mod openapi;
+mod metrics;
 mod origin;
 mod page;
 mod respond;

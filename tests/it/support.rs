@@ -9,6 +9,7 @@ mod authorization_server;
 mod browser;
 mod http;
 mod keyferry;
+mod metrics;
 mod ports;
 mod process;
 mod raw;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     browser::{Browser, Page},
     http::{Answer, Request, client as plain_client},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
+    metrics::Metrics,
     ports::Port,
     process::Process,
     raw::Raw,
