@@ -1,6 +1,7 @@
 //! Which endpoint a path means. The path is matched exactly as sent: a spelling that only decodes to one of ours is not
 //! ours.
 
+use super::page::Asset;
 use crate::route::{Target, TargetError};
 
 /// What a request is for.
@@ -8,6 +9,8 @@ use crate::route::{Target, TargetError};
 pub(crate) enum Endpoint<'a> {
     /// `/integrations`.
     Integrations,
+    /// `/integrations/page.js` and its like.
+    Asset(&'static Asset),
     /// `/integrations/sessions`.
     Sessions,
     /// `/integrations/{i}/authorize`.
@@ -36,6 +39,9 @@ impl<'a> Endpoint<'a> {
         let Some(rest) = path.strip_prefix(base_path).and_then(|path| path.strip_prefix("/integrations")) else {
             return Ok(Self::Unknown);
         };
+        if let Some(asset) = rest.strip_prefix('/').and_then(Asset::named) {
+            return Ok(Self::Asset(asset));
+        }
         let mut segments = rest.split('/');
         Ok(match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some(""), None | Some(""), None, None) => Self::Integrations,
@@ -52,7 +58,7 @@ impl<'a> Endpoint<'a> {
     /// The methods that the endpoint knows, for 405's `Allow`; `None` when it takes any.
     pub(crate) fn methods(&self) -> Option<&'static str> {
         match self {
-            Self::Integrations => Some("GET, HEAD"),
+            Self::Integrations | Self::Asset(_) => Some("GET, HEAD"),
             Self::Sessions => Some("POST, DELETE"),
             Self::Authorize(_) | Self::Callback(_) => Some("GET, POST"),
             Self::Confirm(_) | Self::Credentials(_) => Some("POST"),
@@ -74,6 +80,10 @@ mod tests {
         check("/integrations", "", Endpoint::Integrations);
         check("/integrations/?x=1", "", Endpoint::Integrations);
         check("/integrations/sessions", "", Endpoint::Sessions);
+        let asset = Endpoint::Asset(Asset::named("connect.js").expect("a file"));
+        check("/kf/integrations/connect.js?v=1", "/kf", asset);
+        check("/integrations/connect%2Ejs", "", Endpoint::Unknown);
+        check("/integrations/connect.js/", "", Endpoint::Unknown);
         check("/integrations/hubspot/authorize?a=/b", "", Endpoint::Authorize("hubspot"));
         check("/integrations/hubspot/oauth2callback", "", Endpoint::Callback("hubspot"));
         check("/integrations/hubspot/connection/", "", Endpoint::Unknown);
