@@ -120,7 +120,7 @@ impl Service {
             Endpoint::Integrations => self.integrations(request).boxed().await,
             Endpoint::Asset(asset) => Ok(asset.answer(request.headers())),
             Endpoint::Sessions => self.sessions(request).boxed().await,
-            Endpoint::Authorize(name) => self.authorize(name, request).boxed().await,
+            Endpoint::Authorize(name) => self.authorize(name, request, &self.request_id(number)).boxed().await,
             Endpoint::Callback(name) => {
                 let request_id = self.request_id(number);
                 self.callback(self.integration(name)?, request, &request_id).boxed().await

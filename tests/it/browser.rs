@@ -1,10 +1,12 @@
 //! The connect page and connect.js in a real Chromium, against the real authorization server: the scenarios of
 //! `tests/peers/browser`. `KEYFERRY_SCREENSHOTS` names a folder for pictures of the page.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{
-    Application, AuthorizationServer, Client, Configuration, Keyferry, Person, run_scenario, type_check,
+    Application, AuthorizationServer, Client, Configuration, Keyferry, Person, run_scenario, type_check, until,
 };
 
 #[tokio::test]
@@ -19,9 +21,14 @@ async fn a_person_connects_on_the_page() {
 async fn the_page_looks_right() {
     let (server, keyferry) = open().await;
     keyferry.connect("hubspot", Person::ADA).await;
+    lapse(&server, &keyferry, "github").await;
     let screenshots = std::env::var("KEYFERRY_SCREENSHOTS").ok();
-    let settings =
-        json!({ "keyferry": keyferry.public_url(), "issuer": server.issuer(), "screenshots": screenshots });
+    let settings = json!({
+        "keyferry": keyferry.public_url(),
+        "issuer": server.issuer(),
+        "screenshots": screenshots,
+        "lapsed": true,
+    });
     run_scenario("looks.mjs", &settings).await;
 }
 
@@ -107,6 +114,19 @@ async fn the_list_says_what_is_asked_for() {
     assert_eq!(names, ["region", "subdomain"], "{acme}");
     assert_eq!(acme["variables"][0]["enum"], json!(["eu", "us"]), "{acme}");
     assert_eq!(acme["variables"][1]["title"], "Subdomain", "{acme}");
+}
+
+/// Connects Ada there, and lets the provider end what it gave.
+async fn lapse(server: &AuthorizationServer, keyferry: &Keyferry, integration: &str) {
+    server.change(json!({ "access_token_ttl": 1 })).await;
+    keyferry.connect(integration, Person::ADA).await;
+    server.change(json!({ "access_token_ttl": 3600 })).await;
+    server.fault(json!({ "mode": "answer", "status": 400, "body": { "error": "invalid_grant" } })).await;
+    until("the grant has lapsed", Duration::from_secs(20), || async {
+        let answer = keyferry.call(integration, "/api/me", Person::ADA).await;
+        (answer.header("keyferry-error") == Some("reconnect_required")).then_some(())
+    })
+    .await;
 }
 
 async fn ask_wrongly(keyferry: &Keyferry, name: &str) {

@@ -2,7 +2,7 @@
 
 import { keyferry } from "./connect.js";
 import { askForVariables, askToDisconnect } from "./dialogs.js";
-import { element, outwardLink, when } from "./dom.js";
+import { element, when } from "./dom.js";
 import { Items } from "./items.js";
 
 const STATUS = {
@@ -18,7 +18,7 @@ export class Card {
     this.page = page;
     this.attempt = null;
     this.items = null;
-    this.status = element("p", { class: "status" });
+    this.status = element("span", { class: "status" });
     this.notice = element("div", { role: "alert" });
     this.body = element("div", {});
     this.connectButton = element("button", { type: "button", onclick: () => this.begin() });
@@ -26,7 +26,7 @@ export class Card {
     this.loadButton = element("button", { type: "button", onclick: () => this.load() }, "Load items");
     this.disconnectButton = element("button", { type: "button", class: "quiet", onclick: () => this.disconnect() }, "Disconnect");
     const name = entry.display_name;
-    const more = [categoryName(entry.category), outwardLink(entry.documentation, "Documentation")].filter(Boolean);
+    const category = categoryName(entry.category);
     this.heading = element("h2", { tabindex: "-1" }, name);
     this.root = element(
       "li",
@@ -35,8 +35,7 @@ export class Card {
         "div",
         { class: "head" },
         element("span", { class: `mark tint${tint(entry.provider)}`, "aria-hidden": "true" }, [...name][0]),
-        element("div", { class: "what" }, this.heading, element("p", { class: "soft more" }, ...between(more, " · "))),
-        this.status,
+        element("div", { class: "what" }, this.heading, element("p", { class: "more" }, this.status, category ? element("span", { class: "soft" }, category) : null)),
         element("div", { class: "actions" }, this.loadButton, this.connectButton, this.cancelButton, this.disconnectButton),
       ),
       this.notice,
@@ -74,17 +73,16 @@ export class Card {
     const [word, tone] = configured ? STATUS[status] ?? STATUS.none : STATUS.unready;
     this.status.className = `status ${isConnecting ? "busy" : tone}`;
     const since = isActive && !isConnecting ? when(updated_at) : null;
-    if (since) since.title = `Last renewed: ${since.title}`;
     this.status.replaceChildren(
       element("span", { class: "dot", "aria-hidden": "true" }),
       isConnecting ? `Waiting for ${this.entry.display_name} in the other window` : word,
     );
-    if (since) this.status.title = since.title;
+    if (since) this.status.title = `Last renewed: ${since.title}`;
     else this.status.removeAttribute("title");
     label(this.connectButton, status === "active" || status === "reconnect_required" ? "Connect again" : "Connect", this.entry);
     label(this.loadButton, "Load items", this.entry);
     label(this.disconnectButton, "Disconnect", this.entry);
-    this.connectButton.className = isActive ? "" : "primary";
+    this.connectButton.className = { active: "", reconnect_required: "primary" }[status] ?? "tonal";
     this.show({
       [CONNECT]: configured && !isConnecting,
       [CANCEL]: isConnecting,
@@ -96,13 +94,11 @@ export class Card {
   /** Shows some buttons and hides the others; a focus that would be lost goes to the first that is left. */
   show(shown) {
     const buttons = [this.loadButton, this.connectButton, this.cancelButton, this.disconnectButton];
-    const hadFocus = buttons.includes(document.activeElement);
+    const focused = document.activeElement;
     buttons.forEach((button, index) => {
       button.hidden = !shown[index];
     });
-    if (hadFocus && document.activeElement?.hidden !== false) {
-      (buttons.find((button) => !button.hidden) ?? this.heading).focus();
-    }
+    if (buttons.includes(focused) && focused.hidden) (buttons.find((button) => !button.hidden) ?? this.heading).focus();
   }
 
   begin() {
@@ -210,11 +206,7 @@ function label(button, text, { display_name }) {
   button.setAttribute("aria-label", `${text}: ${display_name}`);
 }
 
-function between(parts, separator) {
-  return parts.flatMap((part, index) => (index === 0 ? [part] : [separator, part]));
-}
-
 /** One of six colours, always the same for the same provider. */
 function tint(text) {
-  return [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 6007, 7) % 6;
+  return [...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 6007, 39) % 6;
 }

@@ -81,7 +81,7 @@ export class Items {
     this.attempt = null;
     this.show(false);
     const [first] = [...this.rows.children].slice(before);
-    if (isMore && first) first.querySelector("a, td").focus();
+    if (isMore && first) (first.querySelector("a") ?? first.firstChild).focus();
     this.page.announce(this.summary());
   }
 
@@ -117,6 +117,7 @@ export class Items {
     this.rows.append(
       element("tr", { role: "row" }, ...cells.map((cell, index) => element("td", { role: "cell", "data-column": COLUMNS[index], tabindex: index === 0 ? "-1" : null, class: cell ? null : "none" }, cell))),
     );
+    this.table.hidden = false;
     this.count.textContent = this.summary();
   }
 
@@ -126,7 +127,8 @@ export class Items {
     this.cancel.hidden = !isLoading;
     this.more.hidden = isLoading || this.next === null;
     this.table.hidden = count === 0;
-    this.count.textContent = isLoading && count === 0 ? "Loading…" : this.summary();
+    if (count > 0) this.count.textContent = this.summary();
+    else this.count.textContent = isLoading ? "Loading…" : "";
     const isEmpty = !isLoading && count === 0 && this.notice.childElementCount === 0;
     this.empty.hidden = !isEmpty;
     this.empty.textContent = this.type.value

@@ -2,11 +2,12 @@
 // application handed over behind the `#`, which no server sees.
 
 const KEPT = "keyferry-session";
+const REFUSAL =
+  "This page was not opened from the application, so the sign-in in its address was not used. Go back to the application and open it from there.";
 const parameters = new URLSearchParams(location.search);
-const fragment = new URLSearchParams(location.hash.slice(1));
 
 /** The integration that the address points at, as in `#hubspot`. */
-export let pointedAt = [...fragment].find(([name, value]) => value === "" && name !== "session")?.[0] ?? null;
+export let pointedAt = null;
 
 /** Why a session in the address was not taken, as a sentence; null where that did not happen. */
 export let refusal = null;
@@ -35,22 +36,19 @@ export function isHandedOver() {
   return read() !== undefined;
 }
 
-take();
-window.addEventListener("hashchange", () => {
-  const name = location.hash.slice(1);
-  pointedAt = name || null;
-});
-
 // Somebody else's link could carry somebody else's session, and what is connected here would be theirs. So it counts only
-// when the person comes from a page of the application, whose origin the browser tells and no other page can claim.
-function take() {
+// when the person comes from a page of the application, whose origin the browser tells and no other page can claim; and
+// never on a page that is open already, which every window that holds it could point elsewhere.
+function take(isNew) {
+  const fragment = new URLSearchParams(location.hash.slice(1));
   const session = fragment.get("session");
+  pointedAt = [...fragment].find(([name, value]) => value === "" && name !== "session")?.[0] ?? null;
   if (session === null) return;
-  history.replaceState(history.state, "", pointedAt ? address(pointedAt) : location.pathname + location.search);
+  history.replaceState(history.state, "", location.pathname + location.search + (pointedAt ? `#${pointedAt}` : ""));
   const origins = JSON.parse(document.documentElement.dataset.origins);
   const from = URL.canParse(document.referrer) ? new URL(document.referrer).origin : null;
-  if (origins.includes(from)) write(session);
-  else refusal = "This page was not opened from the application, so the sign-in in its address was not used. Go back to the application and open it from there.";
+  if (isNew && origins.includes(from)) write(session);
+  else if (isNew) refusal = REFUSAL;
 }
 
 // Where the browser keeps nothing, the session lasts as long as the page.
@@ -73,3 +71,6 @@ function write(session) {
     // Kept in `unkept`.
   }
 }
+
+take(true);
+window.addEventListener("hashchange", () => take(false));

@@ -27,6 +27,7 @@ async function everyState(settings, browser, colorScheme) {
     await assertFits(page, `${name}, ${colorScheme}`);
     await picture(page, name);
   };
+  if (settings.lapsed) await status(page, 'GitHub', 'Has to be connected again');
   await look('list');
 
   await card(page, 'Acme Desk').getByRole('button', { name: /^Connect/ }).click();

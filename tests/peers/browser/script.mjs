@@ -14,7 +14,7 @@ async function application(settings, browser) {
   return { person, page };
 }
 
-const returnTo = (settings) => `${settings.application}/returned?at=${settings.keyferry}`;
+const returnTo = (settings) => `${settings.application}/returned?at=${encodeURIComponent(settings.keyferry)}`;
 
 async function connect(person, page, wanted) {
   await page.evaluate((options) => {
