@@ -15,6 +15,7 @@ mod process;
 mod raw;
 mod recorder;
 mod redis;
+mod scenario;
 mod sdk;
 
 use std::{
@@ -34,6 +35,7 @@ pub(crate) use self::{
     raw::Raw,
     recorder::{Recorded, Recorder},
     redis::Redis,
+    scenario::{Application, run_scenario, type_check},
     sdk::Sdk,
 };
 

@@ -11,7 +11,8 @@
 //   GET  /_counts, /_token_requests what has happened; never a secret
 //   GET  /_live, /_secrets          how many tokens are alive; every code and token ever issued
 //   POST /_fault                    see Door.order; DELETE takes all back
-//   POST /_settings                 {"access_token_ttl": …, "refresh_token_ttl": …, "token_delay_ms": …}
+//   POST /_settings                 {"access_token_ttl": …, "refresh_token_ttl": …, "token_delay_ms": …,
+//                                   "headers": {…}: put on each of the provider's answers}
 //   POST /_forget                   {"kind": "AccessToken"}: as if the provider had revoked all of them
 
 import http from 'node:http';
@@ -64,6 +65,7 @@ const CONTROLS = {
     lifetimes.access_token = change.access_token_ttl ?? lifetimes.access_token;
     lifetimes.refresh_token = change.refresh_token_ttl ?? lifetimes.refresh_token;
     tokenDelay = change.token_delay_ms ?? tokenDelay;
+    door.headers = change.headers ?? door.headers;
   },
 };
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use keyferry::broker::{Broker, Integration, Settings};
+use keyferry::broker::{Broker, Integration, Network, Settings};
 use keyferry::clock::Clock;
 use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, IntegrationName, Org, Person as Whose, User};
+use keyferry::route::Via;
 use keyferry::store::{Location, SealingKey, Store};
-use keyferry::upstream::{self, Fetch};
+use keyferry::upstream::{self, Fetch, Upstream};
 
 use super::{answered_of, call, configuration, refused};
 use crate::redis_servers::{Cluster, Server};
@@ -147,7 +148,12 @@ async fn broker(store: &str) -> Arc<Broker> {
         allow_http: false,
         token_timeout: net.token_timeout,
     };
-    Broker::new(settings, integrations, store, Fetch::new(&net).expect("a fetch"), Clock::System)
+    let network = Network {
+        fetch: Fetch::new(&net).expect("a fetch"),
+        upstream: Upstream::new(&net).expect("an upstream"),
+        via: Via::new("replica"),
+    };
+    Broker::new(settings, integrations, store, network, Clock::System)
 }
 
 fn acme(broker: &Broker) -> Arc<Integration> {

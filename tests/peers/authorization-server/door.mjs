@@ -14,6 +14,9 @@ export class Door {
   #counts = { token: {}, granted: {}, token_errors: {}, faults: {}, revocation: 0, introspection: 0, authorization: 0, discovery: 0, grants_revoked: 0, api: {} };
   #inner;
 
+  /** Header fields that every answer of the provider gets, such as a Cross-Origin-Opener-Policy. */
+  headers = {};
+
   /** `inner`: the port where the provider itself listens. */
   constructor(inner) {
     this.#inner = inner;
@@ -75,15 +78,15 @@ export class Door {
     if (fault) this.count('faults', endpoint, fault.mode);
     switch (fault?.mode) {
       case undefined:
-        return relay(response, await this.#forward(request, body));
+        return this.#relay(response, await this.#forward(request, body));
       case 'drop_after':
         await this.#forward(request, body);
         return request.socket.destroy();
       case 'delay':
         await sleep(fault.ms);
-        return relay(response, await this.#forward(request, body));
+        return this.#relay(response, await this.#forward(request, body));
       case 'patch':
-        return relay(response, patched(await this.#forward(request, body), fault.patch));
+        return this.#relay(response, patched(await this.#forward(request, body), fault.patch));
       default:
         return this.#break(fault, request, response);
     }
@@ -139,6 +142,12 @@ export class Door {
     return grant;
   }
 
+  #relay(response, { status, rawHeaders, bytes }) {
+    const added = Object.entries(this.headers).flat();
+    response.writeHead(status, [...withoutFraming(rawHeaders), ...added, 'content-length', String(bytes.length)]);
+    response.end(bytes);
+  }
+
   #forward(request, body) {
     return new Promise((resolve, reject) => {
       const headers = withoutFraming(request.rawHeaders);
@@ -158,11 +167,6 @@ function authentication(request, form) {
   if (form.has('client_secret')) return 'client_secret_post';
   if (form.has('client_assertion')) return 'private_key_jwt';
   return 'none';
-}
-
-function relay(response, { status, rawHeaders, bytes }) {
-  response.writeHead(status, [...withoutFraming(rawHeaders), 'content-length', String(bytes.length)]);
-  response.end(bytes);
 }
 
 function patched(answer, patch) {
