@@ -199,8 +199,7 @@ impl HttpError {
         let headers = response.headers_mut();
         headers.insert(KEYFERRY_ERROR, HeaderValue::from_static(problem.code));
         if let Some(wait) = problem.retry_after {
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -209,6 +208,11 @@ impl HttpError {
             headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"keyferry\""));
         }
     }
+}
+
+/// As `Retry-After` counts; never none, which would mean at once.
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 fn broker_problem(error: &BrokerError) -> Problem {
@@ -267,7 +271,10 @@ fn broker_problem(error: &BrokerError) -> Problem {
             ..plain(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",
-                "The provider takes no more calls of this connection for now. Wait as long as Retry-After says.",
+                &format!(
+                    "The provider takes no more calls of this connection for now. Try again in {} s.",
+                    whole_seconds(*retry_after)
+                ),
             )
         },
         BrokerError::CircuitOpen { retry_after } => Problem {
@@ -275,7 +282,10 @@ fn broker_problem(error: &BrokerError) -> Problem {
             ..plain(
                 StatusCode::BAD_GATEWAY,
                 "upstream_unreachable",
-                "The provider has been failing, so it was not asked. It is asked again after as long as Retry-After says.",
+                &format!(
+                    "The provider has been failing, so it was not asked. It is asked again in {} s.",
+                    whole_seconds(*retry_after)
+                ),
             )
         },
         BrokerError::Blocked(_) => blocked(),
