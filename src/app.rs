@@ -106,9 +106,9 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let (stop_admin, admin_stopped) = watch::channel(false);
     let serving = {
         let service = Arc::clone(&service);
-        let handle = move |request, _| {
+        let handle = move |request, peer| {
             let service = Arc::clone(&service);
-            async move { service.handle(request).await }
+            async move { service.handle(request, peer).await }
         };
         tokio::spawn(listen::serve(listener, listening.clone(), handle, raised(stopped)))
     };

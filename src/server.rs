@@ -2,6 +2,7 @@
 
 mod admin;
 mod admit;
+mod application;
 mod body;
 mod call;
 mod caller;
@@ -23,4 +24,4 @@ pub use body::Body;
 pub use forward::{ForwardError, forward};
 pub use respond::malformed;
 pub use service::Service;
-pub use settings::{Caller, KeyHash, Limits, Settings, Tls};
+pub use settings::{App, Caller, Claim, Identity, KeyHash, Limits, LoginToken, Settings, Tls, Whoami};

@@ -30,6 +30,12 @@ impl Service {
         }
         match self.broker.store().ping().await {
             Ok(()) => json_response(StatusCode::OK, &json!({ "status": "ready" })),
+            // The application's own traffic needs no store.
+            Err(error) if self.settings.app.upstream.is_some() && !self.settings.app.require_store => {
+                tracing::warn!(%error, "the store does not answer; the application is served without it");
+                let detail = "The store cannot be reached: the application is served, connections are not.";
+                json_response(StatusCode::OK, &json!({ "status": "ready", "detail": detail }))
+            }
             Err(error) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
                 HttpError::broker(error.into()).respond("admin")

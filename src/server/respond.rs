@@ -58,6 +58,12 @@ pub(crate) enum HttpError {
     Broker(BrokerError, Option<String>),
     /// The call could not be made.
     Upstream(UpstreamError),
+    /// The application behind us gave no answer.
+    Application(UpstreamError),
+    /// The application's own login says that nobody is there.
+    NotLoggedIn,
+    /// Who is logged in cannot be found out now, for the log's reason.
+    LoginUnknown(String),
 }
 
 /// What an error becomes.
@@ -97,7 +103,7 @@ impl HttpError {
             Self::Forbidden => plain(
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "This session or key does not cover that person, integration or method.",
+                "This session, key or login does not cover that person, integration or method.",
             ),
             Self::Forwarded => plain(
                 StatusCode::FORBIDDEN,
@@ -151,6 +157,20 @@ impl HttpError {
                 problem
             }
             Self::Upstream(error) => upstream_problem(error),
+            Self::Application(error) => application_problem(error),
+            Self::NotLoggedIn => plain(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Log in to the application first: this request carries no login of it, or one that is over.",
+            ),
+            Self::LoginUnknown(_) => Problem {
+                retry_after: Some(Duration::from_secs(1)),
+                ..plain(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream_unreachable",
+                    "It cannot be found out at the moment who is logged in to the application. Try again.",
+                )
+            },
         }
     }
 
@@ -164,6 +184,13 @@ impl HttpError {
             }
             Self::Upstream(error) => {
                 tracing::warn!(request.id = request_id, status, code, cause = %error, "call failed");
+            }
+            Self::Application(error) => {
+                let cause = with_causes(error);
+                tracing::warn!(request.id = request_id, status, code, cause, "the application did not answer");
+            }
+            Self::LoginUnknown(cause) => {
+                tracing::warn!(request.id = request_id, status, code, cause, "who is logged in could not be found out");
             }
             Self::Broker(error, _) => tracing::info!(request.id = request_id, status, code, cause = %error, "refused"),
             _ => tracing::debug!(request.id = request_id, status, code, "refused"),
@@ -299,6 +326,39 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached.")
         }
     }
+}
+
+fn application_problem(error: &UpstreamError) -> Problem {
+    let plain = Problem::new;
+    match error {
+        UpstreamError::Timeout { .. } => plain(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "The application behind Keyferry did not answer in time.",
+        ),
+        UpstreamError::Caller { .. } => upstream_problem(error),
+        UpstreamError::Blocked { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::Tls { .. }
+        | UpstreamError::Broken { .. }
+        | UpstreamError::TooLarge { .. } => plain(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "The application behind Keyferry could not be reached. It may be starting; otherwise app.upstream may name another place.",
+        ),
+    }
+}
+
+/// An error with what lies behind it: hosts and causes, never a path or a header.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn blocked() -> Problem {

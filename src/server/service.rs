@@ -14,10 +14,11 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::cors;
 use super::endpoint::Endpoint;
+use super::listen::Peer;
 use super::origin::{self, Crossing};
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration};
-use crate::route::Via;
+use crate::route::{Side, Via};
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers.
@@ -67,23 +68,28 @@ impl Service {
     }
 
     /// Answers one request. Never fails: every failure has an answer.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let origin = request.headers().get(ORIGIN).cloned();
-        let crossing = origin::crossing(request.headers(), &self.settings);
         if tracing::enabled!(tracing::Level::DEBUG) {
             // Without the query, which holds codes and tickets.
             let (method, path) = (request.method(), request.uri().path());
             tracing::debug!(request.id = self.request_id(number), %method, path, "request");
         }
-        let mut response = match self.dispatch(request, crossing, number).await {
-            Ok(response) => response,
-            Err(error) => {
-                let request_id = self.request_id(number);
-                error.log(&request_id);
-                error.respond(&request_id)
+        if let Some(destination) = &self.settings.app.upstream {
+            match Side::of(request.uri().path(), &self.settings.base_path) {
+                Side::Ours => {}
+                Side::Neither => return self.refused(&HttpError::NotFound, number),
+                // Boxed, so that the future of a call stays small.
+                Side::Application => {
+                    let answer = self.application(destination, request, peer).boxed().await;
+                    return answer.unwrap_or_else(|error| self.refused(&error, number));
+                }
             }
-        };
+        }
+        let origin = request.headers().get(ORIGIN).cloned();
+        let crossing = origin::crossing(request.headers(), &self.settings);
+        let answer = self.dispatch(request, crossing, number).await;
+        let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
         if let (Crossing::Allowed, Some(origin)) = (crossing, origin) {
             cors::allow(origin, response.headers_mut());
         }
@@ -132,6 +138,12 @@ impl Service {
 
     pub(super) fn integration(&self, name: &str) -> Result<&Arc<Integration>, HttpError> {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
+    }
+
+    fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
+        let request_id = self.request_id(number);
+        error.log(&request_id);
+        error.respond(&request_id)
     }
 
     fn request_id(&self, number: u64) -> String {
