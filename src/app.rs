@@ -83,7 +83,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     };
     let fetch = Fetch::new(&config.net)?;
     let upstream = Upstream::new(&config.net)?;
-    let broker = Broker::new(broker_settings, config.integrations, store, fetch, clock);
+    let broker = Broker::new(broker_settings, config.integrations, store, fetch.clone(), clock);
     broker.sweep_periodically();
 
     let entropy = |error: BrokerError| StartError::Entropy(error.to_string());
@@ -100,7 +100,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         drain,
         malformed: server::malformed,
     };
-    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, public_base, instance));
+    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, fetch, public_base, instance));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);

@@ -20,6 +20,7 @@ mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
+mod visitor;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use error::BrokerError;
 pub use integration::Integration;
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+pub use visitor::Visitor;
 
 use crate::clock::Clock;
 use crate::model::{IntegrationName, Timestamp};
@@ -47,7 +49,8 @@ use crate::upstream::Fetch;
 pub struct Settings {
     /// Scheme, authority and base path, without a trailing slash: everything that is put before `/integrations`.
     pub public_base: String,
-    /// Whether a finished authorization waits for its initiator to confirm it. Only the open mode does without.
+    /// Whether a finished authorization waits for its initiator to confirm it, unless a login tells who finished it. The
+    /// open mode does without either.
     pub confirm: bool,
     /// Whether plain http may leave this machine.
     pub allow_http: bool,

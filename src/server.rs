@@ -12,6 +12,7 @@ mod cors;
 mod endpoint;
 mod form;
 pub mod forward;
+mod identity;
 pub mod listen;
 mod origin;
 mod page;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::admit::person_key;
 use super::body::Body;
-use super::caller::{Caller, Named, identify};
+use super::caller::{Caller, Named};
 use super::form::Form;
 use super::page;
 use super::respond::{HttpError, json_response};
@@ -19,7 +19,7 @@ impl Service {
     /// The integrations with the caller's status at each: HTML for browsers, JSON for everybody else.
     pub(super) async fn integrations(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, _) = request.into_parts();
-        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let caller = self.identify(&head.headers, &head.uri, &head.extensions, None).await?;
         // A back end that names nobody gets the list without anybody's status.
         let person = caller.person(Named::from_headers(&head.headers)?);
         let person = match (person, &caller) {

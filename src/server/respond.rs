@@ -36,6 +36,8 @@ pub(crate) enum HttpError {
     Forwarded,
     /// A foreign page.
     CrossSite,
+    /// Under the application's login: a provider's answer as a document, script or worker.
+    NotFetched,
     /// No integration of that name.
     UnknownIntegration,
     /// Nothing is here.
@@ -114,6 +116,11 @@ impl HttpError {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "A page of another origin may not ask this. Its origin can be allowed by server.allowed_origins.",
+            ),
+            Self::NotFetched => plain(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "A provider's answer is no page and no script of the application: ask for it with fetch().",
             ),
             Self::UnknownIntegration => {
                 plain(StatusCode::NOT_FOUND, "unknown_integration", "No integration of this name is configured.")
@@ -255,6 +262,11 @@ fn broker_problem(error: &BrokerError) -> Problem {
             StatusCode::FORBIDDEN,
             "forbidden",
             "This authorization was begun by somebody else; nothing was connected.",
+        ),
+        BrokerError::NotLoggedIn => plain(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Nobody is logged in to the application in this browser, so nothing was connected. Log in there and start again.",
         ),
         BrokerError::StateMismatch(_) | BrokerError::Callback(_) => plain(
             StatusCode::BAD_REQUEST,

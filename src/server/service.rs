@@ -14,12 +14,13 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::cors;
 use super::endpoint::Endpoint;
+use super::identity::{Asking, Identity};
 use super::listen::Peer;
 use super::origin::{self, Crossing};
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration};
 use crate::route::{Side, Via};
-use crate::upstream::Upstream;
+use crate::upstream::{Fetch, Upstream};
 
 /// Everything that answers on the listener for callers and browsers.
 pub struct Service {
@@ -28,6 +29,8 @@ pub struct Service {
     pub(super) upstream: Upstream,
     /// Scheme, authority and base path as browsers know them.
     pub(super) public_base: String,
+    /// How we learn who a browser is; `None` where nobody logs in.
+    pub(super) identity: Option<Identity>,
     /// Our name on the way of a call, by which we know our own again.
     pub(super) via: Via,
     /// Begins every request id.
@@ -42,15 +45,18 @@ impl Service {
         settings: Settings,
         broker: Arc<Broker>,
         upstream: Upstream,
+        fetch: Fetch,
         public_base: String,
         instance: String,
     ) -> Self {
+        let via = Via::new(&instance);
         Self {
+            identity: Identity::new(&settings.app, &upstream, fetch, &via),
             settings,
             broker,
             upstream,
             public_base,
-            via: Via::new(&instance),
+            via,
             instance,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -88,7 +94,7 @@ impl Service {
         }
         let origin = request.headers().get(ORIGIN).cloned();
         let crossing = origin::crossing(request.headers(), &self.settings);
-        let answer = self.dispatch(request, crossing, number).await;
+        let answer = self.dispatch(request, peer, crossing, number).await;
         let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
         if let (Crossing::Allowed, Some(origin)) = (crossing, origin) {
             cors::allow(origin, response.headers_mut());
@@ -99,10 +105,11 @@ impl Service {
     async fn dispatch(
         &self,
         request: Request<Incoming>,
+        peer: Peer,
         crossing: Crossing,
         number: u64,
     ) -> Result<Response<Body>, HttpError> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         origin::check_host(&head, &self.settings)?;
         let uri = head.uri.clone();
         let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -118,7 +125,24 @@ impl Service {
         {
             return Err(HttpError::MethodNotAllowed(methods));
         }
-        let request = Request::from_parts(head, body);
+        if self.identity.is_some()
+            && let Some(asking) = Asking::of(&head, &endpoint, self.arrival(peer, &head))
+        {
+            head.extensions.insert(Arc::clone(&asking));
+            let answer = self.answer(endpoint, Request::from_parts(head, body), number).boxed().await;
+            let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
+            asking.relay_cookies(response.headers_mut());
+            return Ok(response);
+        }
+        self.answer(endpoint, Request::from_parts(head, body), number).await
+    }
+
+    async fn answer(
+        &self,
+        endpoint: Endpoint<'_>,
+        request: Request<Incoming>,
+        number: u64,
+    ) -> Result<Response<Body>, HttpError> {
         match endpoint {
             Endpoint::Call(target) => self.call(target, request).await,
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
