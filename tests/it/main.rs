@@ -20,6 +20,7 @@ mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
 mod demo; // `keyferry demo`, as a newcomer walks it
+mod items; // items by configuration: shipped files against documented answers, and every rule of the walk
 mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
 mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
