@@ -31,7 +31,7 @@ impl Reply {
     }
 
     /// A sample file.
-    fn sample(name: &str) -> Self {
+    pub(super) fn sample(name: &str) -> Self {
         Self::Answer { status: 200, headers: Vec::new(), body: sample(name) }
     }
 
