@@ -60,7 +60,7 @@ impl Known<'_> {
             Value::Array(_, values) => {
                 Source::FirstOf(values.iter().map(|value| self.source(value)).collect::<Result<_, _>>()?)
             }
-            Value::Dict(_, table) => compound(table)?,
+            Value::Dict(_, table) if !is_date(table) => compound(table)?,
             value => Source::Constant(literal(value)?),
         };
         source.references().into_iter().try_for_each(|reference| self.check(reference))?;
@@ -158,7 +158,7 @@ pub(super) fn is_marked(table: &Dict) -> bool {
     })
 }
 
-pub(super) fn compound(table: &Dict) -> Result<Source, Fault> {
+fn compound(table: &Dict) -> Result<Source, Fault> {
     let heads = || HEADS.iter().map(|(head, _)| *head);
     let Some((head, beside)) = HEADS.iter().find(|(head, _)| table.contains_key(*head)) else {
         let fault = "is a table without a value";
@@ -232,13 +232,18 @@ pub(super) fn literal(value: &Value) -> Result<Json, Fault> {
         },
         Value::Empty(..) => Json::Null,
         Value::Array(_, values) => values.iter().map(literal).collect::<Result<_, _>>()?,
-        Value::Dict(_, table) if table.keys().any(|key| key.starts_with("$__toml")) => {
+        Value::Dict(_, table) if is_date(table) => {
             return Err(Fault::new("is a date without quotes", "write it in quotes"));
         }
         Value::Dict(_, table) => Json::Object(
             table.iter().map(|(key, value)| Ok((key.clone(), literal(value)?))).collect::<Result<_, Fault>>()?,
         ),
     })
+}
+
+/// What TOML makes of a date without quotes.
+pub(super) fn is_date(table: &Dict) -> bool {
+    table.keys().any(|key| key.starts_with("$__toml"))
 }
 
 fn fault(error: SourceError) -> Fault {
