@@ -113,6 +113,19 @@ async fn what_is_no_request_to_an_application() {
 }
 
 #[tokio::test]
+async fn a_browser_that_speaks_http_2_is_told_apart_by_its_authority() {
+    let scene = Scene::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+    let answer = Request::new(&client, "GET", &scene.url("/echo")).header("cookie", "a=b").send().await.expect(200);
+    let echo = answer.json();
+    let host = scene.keyferry.address().to_string();
+    assert_eq!(values(&echo, "host"), [host.as_str()]);
+    assert_eq!(values(&echo, "x-forwarded-host"), [host.as_str()]);
+    assert_eq!(values(&echo, "cookie"), ["a=b"]);
+    assert!(values(&echo, "via")[0].starts_with("2 keyferry-"), "{echo}");
+}
+
+#[tokio::test]
 async fn web_sockets_pass() {
     let scene = Scene::start().await;
     let url = format!("ws://{}/socket", scene.keyferry.address());
