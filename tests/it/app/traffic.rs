@@ -97,7 +97,11 @@ async fn what_is_no_request_to_an_application() {
     assert!(refused.starts_with("HTTP/1.1 4"), "{refused}");
     let foreign = "GET http://evil.test/echo HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n";
     assert!(Raw::exchange(address, foreign).await.starts_with("HTTP/1.1 421 "));
+    let hostless = Raw::exchange(address, "GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    assert!(hostless.starts_with("HTTP/1.1 400 "), "{hostless}");
     assert!(scene.application.seen().await.is_empty());
+    let old = Raw::exchange(address, "GET /echo HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200 ") && old.contains("\"GET\""), "{old}");
 
     // What has been here before does not go round.
     let echo = scene.keyferry.request("GET", "/echo").send().await.expect(200).json();
