@@ -71,6 +71,7 @@ fn identity(table: &mut Table<'_>, has_upstream: bool, allow_http: bool) -> Opti
 }
 
 fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
+    let before = table.context().report.count();
     let issuer = table.parsed("issuer", "The token's `iss`, exactly.", |text| text_of("an issuer", text));
     let audiences = table
         .one_or_more("audience", "The token's `aud`, exactly; one of a list.", |text| text_of("an audience", text));
@@ -88,7 +89,8 @@ fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
             table.mistake(name, "is missing", remedy);
         }
     }
-    if table.has("audience") && audiences.is_empty() {
+    let is_unsaid = table.context().report.count() == before;
+    if table.has("audience") && audiences.is_empty() && is_unsaid {
         table.mistake("audience", "names nobody", AUDIENCE);
     }
     if let Some(issuer) = &issuer
@@ -100,8 +102,10 @@ fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
     }
     let algorithms = match algorithms {
         Some(named) if named.is_empty() => {
-            let fault = "lets no token through";
-            table.mistake("algorithms", fault, "name what the issuer signs with, or remove the key");
+            if is_unsaid {
+                let fault = "lets no token through";
+                table.mistake("algorithms", fault, "name what the issuer signs with, or remove the key");
+            }
             return None;
         }
         Some(named) => named.into_iter().map(|(_, algorithm)| algorithm).collect(),

@@ -232,11 +232,13 @@ impl Key {
     /// Whether a token of this header may be this key's: by its id, where it names one, and by what the key is for.
     fn fits(&self, header: &Header, algorithm: JwtAlgorithm) -> bool {
         use JwtAlgorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        let is_of_its_kind = match (&self.material, algorithm) {
-            (Material::Rsa { .. }, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512) => true,
-            (Material::P256(_), Es256) | (Material::P384(_), Es384) | (Material::Ed25519(_), EdDsa) => true,
-            _ => false,
-        };
+        let is_of_its_kind = matches!(
+            (&self.material, algorithm),
+            (Material::Rsa { .. }, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512)
+                | (Material::P256(_), Es256)
+                | (Material::P384(_), Es384)
+                | (Material::Ed25519(_), EdDsa)
+        );
         is_of_its_kind
             && self.algorithm.as_ref().is_none_or(|own| *own == header.alg)
             && (header.kid.is_none() || header.kid == self.kid)

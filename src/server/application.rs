@@ -3,7 +3,7 @@
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
@@ -25,7 +25,10 @@ impl Service {
         peer: Peer,
     ) -> Result<Response<Body>, HttpError> {
         let (mut head, body) = request.into_parts();
-        origin::check_host(&head, &self.settings)?;
+        // Before HTTP/1.1 there was no Host, and load balancers still ask so whether an application lives.
+        if head.version >= Version::HTTP_11 || head.headers.contains_key(HOST) || head.uri.authority().is_some() {
+            origin::check_host(&head, &self.settings)?;
+        }
         // One is no request to an application, and the other would show a page what its browser sends (RFC 9110
         // section 9.3.8).
         if matches!(head.method, Method::CONNECT | Method::TRACE) {

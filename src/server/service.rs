@@ -78,11 +78,6 @@ impl Service {
     /// Answers one request. Never fails: every failure has an answer.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            // Without the query, which holds codes and tickets.
-            let (method, path) = (request.method(), request.uri().path());
-            tracing::debug!(request.id = self.request_id(number), %method, path, "request");
-        }
         if let Some(destination) = &self.settings.app.upstream {
             match Side::of(request.uri().path(), &self.settings.base_path) {
                 Side::Ours => {}
@@ -93,6 +88,11 @@ impl Service {
                     return answer.unwrap_or_else(|error| self.refused(&error, number));
                 }
             }
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // Without the query, which holds codes and tickets.
+            let (method, path) = (request.method(), request.uri().path());
+            tracing::debug!(request.id = self.request_id(number), %method, path, "request");
         }
         let origin = request.headers().get(ORIGIN).cloned();
         let crossing = origin::crossing(request.headers(), &self.settings);

@@ -345,3 +345,35 @@ fn broken(host: &Host, cause: hyper::Error) -> UpstreamError {
         UpstreamError::broken(host.name(), cause)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_is_asked_for_the_host_that_the_browser_asked_for() {
+        fn check(url: &str, host: Option<&'static str>, http1: &'static str, http2: &str) {
+            let destination = Destination::application(url).expect("a root");
+            let request = || {
+                let mut request = Request::new(RequestBody::empty());
+                *request.uri_mut() = Uri::from_static("/a?b");
+                request.headers_mut().extend(host.map(|host| (HOST, HeaderValue::from_static(host))));
+                request
+            };
+            let (mut one, mut two) = (request(), request());
+            for_http1(&mut one, &destination);
+            assert_eq!(
+                (&one.headers()[HOST], one.uri()),
+                (&HeaderValue::from_static(http1), &Uri::from_static("/a?b"))
+            );
+            for_http2(&mut two, &destination);
+            assert_eq!((two.uri().to_string().as_str(), two.headers().get(HOST)), (http2, None), "{host:?}");
+        }
+        const APP: &str = "https://app.internal:8443";
+        check(APP, Some("shop.example"), "shop.example", "https://shop.example/a?b");
+        check(APP, Some("shop.example:1"), "shop.example:1", "https://shop.example:1/a?b");
+        check(APP, Some("[::1]:1"), "[::1]:1", "https://[::1]:1/a?b");
+        check(APP, Some("a b"), "a b", "https://app.internal:8443/a?b");
+        check(APP, None, "app.internal:8443", "https://app.internal:8443/a?b");
+    }
+}

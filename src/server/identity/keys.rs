@@ -1,5 +1,5 @@
 //! The keys of a login's issuer: fetched when first needed, again after an hour, and for a key that is not known, as
-//! issuers change theirs. However many unknown keys are shown to us, the issuer is asked once a minute.
+//! issuers change theirs. However many unknown keys are shown to us, the issuer is asked again once a minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::upstream::{Fetch, FetchRequest};
 /// How long keys are used before they are fetched again.
 const LIFETIME: Duration = Duration::from_secs(3600);
 
-/// How long nobody asks again after the issuer was asked.
+/// How long nobody asks again after the issuer was asked again.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// How long nobody asks again after it gave nothing, and there is nothing to go on with.
@@ -34,7 +34,8 @@ pub(super) struct Keys {
     written: Option<Url>,
     fetch: Fetch,
     known: ArcSwapOption<Known>,
-    /// When the issuer was asked last; held while somebody asks, so that everybody else waits for that answer.
+    /// When the issuer was asked again, or gave nothing; held while somebody asks, so that everybody else waits for that
+    /// answer.
     asked: Mutex<Option<Instant>>,
 }
 
@@ -59,6 +60,8 @@ impl Keys {
         let known = self.known.load_full();
         let known = match known {
             Some(known) if known.since.elapsed() < LIFETIME => known,
+            // Somebody asks already: what is known serves meanwhile.
+            Some(known) if self.asked.try_lock().is_err() => known,
             _ => self.newer_than(known).await?,
         };
         match known.keys.claims(token, expected, now) {
@@ -84,8 +87,10 @@ impl Keys {
         if asked.is_some_and(|asked| asked.elapsed() < pause) {
             return current.ok_or_else(|| HttpError::LoginUnknown("its issuer gave no keys a moment ago".into()));
         }
-        *asked = Some(Instant::now());
-        match self.fetched().await {
+        // The first answer is no sign that the next would be the same, so it holds nobody up.
+        let outcome = self.fetched().await;
+        *asked = (current.is_some() || outcome.is_err()).then(Instant::now);
+        match outcome {
             Ok(keys) => {
                 let known = Arc::new(Known { keys, since: Instant::now() });
                 self.known.store(Some(Arc::clone(&known)));

@@ -110,6 +110,15 @@ async fn unknown_keys_are_looked_for_once() {
     }
     assert_eq!(issuer.key_requests().await, 1);
 
+    // The issuer changes its keys: a token of a new one is good at once, and one of an old one is not any more.
+    issuer.rotate().await;
+    let new = issuer.sign(json!({})).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&keyferry, &new).await.status, 424);
+    }
+    assert_eq!(issuer.key_requests().await, 2);
+    ask(&keyferry, &old).await.expect_problem(401, "unauthenticated");
+
     // The issuer was asked a moment ago, so whatever anybody shows now makes nobody ask it again.
     let strangers: Vec<Value> =
         (0..20).map(|number| json!({ "header": { "kid": format!("unknown-{number}") } })).collect();
@@ -117,8 +126,8 @@ async fn unknown_keys_are_looked_for_once() {
         let token = issuer.sign(stranger).await;
         ask(&keyferry, &token).await.expect_problem(401, "unauthenticated");
     }
-    assert_eq!(issuer.key_requests().await, 1);
-    assert_eq!(ask(&keyferry, &old).await.status, 424);
+    assert_eq!(issuer.key_requests().await, 2);
+    assert_eq!(ask(&keyferry, &new).await.status, 424);
 }
 
 #[tokio::test]

@@ -97,7 +97,11 @@ async fn what_is_no_request_to_an_application() {
     assert!(refused.starts_with("HTTP/1.1 4"), "{refused}");
     let foreign = "GET http://evil.test/echo HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n";
     assert!(Raw::exchange(address, foreign).await.starts_with("HTTP/1.1 421 "));
+    let hostless = Raw::exchange(address, "GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n").await;
+    assert!(hostless.starts_with("HTTP/1.1 400 "), "{hostless}");
     assert!(scene.application.seen().await.is_empty());
+    let old = Raw::exchange(address, "GET /echo HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200 ") && old.contains("\"GET\""), "{old}");
 
     // What has been here before does not go round.
     let echo = scene.keyferry.request("GET", "/echo").send().await.expect(200).json();
@@ -110,6 +114,19 @@ async fn what_is_no_request_to_an_application() {
     assert!(problem["detail"].as_str().expect("words").contains("application"), "{problem}");
     let line = scene.logged("the application did not answer").expect("a line of the log");
     assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
+}
+
+#[tokio::test]
+async fn a_browser_that_speaks_http_2_is_told_apart_by_its_authority() {
+    let scene = Scene::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
+    let answer = Request::new(&client, "GET", &scene.url("/echo")).header("cookie", "a=b").send().await.expect(200);
+    let echo = answer.json();
+    let host = scene.keyferry.address().to_string();
+    assert_eq!(values(&echo, "host"), [host.as_str()]);
+    assert_eq!(values(&echo, "x-forwarded-host"), [host.as_str()]);
+    assert_eq!(values(&echo, "cookie"), ["a=b"]);
+    assert!(values(&echo, "via")[0].starts_with("2 keyferry-"), "{echo}");
 }
 
 #[tokio::test]
