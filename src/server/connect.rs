@@ -61,11 +61,7 @@ impl Service {
         see_other(&begun.url)
     }
 
-    async fn open_start_link(
-        &self,
-        integration: &Arc<Integration>,
-        ticket: &str,
-    ) -> Result<Response<Body>, HttpError> {
+    async fn open_start_link(&self, integration: &Arc<Integration>, ticket: &str) -> Result<Response<Body>, HttpError> {
         let started = self.broker.start(integration, ticket).await?;
         let mut response = see_other(&started.url)?;
         let cookie = self.cookie(&started.cookie_name, started.cookie_value.expose(), "Max-Age=600");
