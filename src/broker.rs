@@ -4,6 +4,8 @@
 mod access;
 mod ask;
 mod begin;
+mod budget;
+mod circuit;
 mod complete;
 mod confirm;
 mod connections;
@@ -13,13 +15,17 @@ mod duty;
 mod entropy;
 mod error;
 mod integration;
+mod items;
+mod limits;
 mod live;
 mod record;
 mod refresh;
+mod report;
 mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -27,20 +33,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use begin::{Begin, Begun, Started};
+pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
 pub use confirm::Confirmation;
 pub use connections::View;
 pub use entropy::random_token;
 pub use error::BrokerError;
 pub use integration::Integration;
+pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
 use crate::model::{IntegrationName, Timestamp};
 use crate::oauth::{Client, Values};
+use crate::route::Via;
 use crate::store::Store;
-use crate::upstream::Fetch;
+use crate::upstream::{Fetch, Upstream};
 
 /// What the broker needs to know of how it is reached and run.
 #[derive(Clone, Debug)]
@@ -55,14 +65,28 @@ pub struct Settings {
     pub token_timeout: Duration,
 }
 
+/// The ways out.
+pub struct Network {
+    /// For small requests: tokens, revocations, metadata.
+    pub fetch: Fetch,
+    /// For what goes to a provider's API.
+    pub upstream: Upstream,
+    /// Our name on the way of what goes there.
+    pub via: Via,
+}
+
 /// Everything that happens between a caller and a provider. Cheap to share; lives as long as the process.
 pub struct Broker {
     settings: Settings,
     integrations: HashMap<IntegrationName, Arc<Integration>>,
     store: Store,
-    fetch: Fetch,
+    network: Network,
     clock: Clock,
     live: live::LiveCache,
+    watches: watch::Watches,
+    budgets: budget::Budgets,
+    shared: limits::Shared,
+    reports: report::Reports,
     sessions: sessions::SessionCache,
     discovered: discovery::Discovered,
     refreshes: single_flight::SingleFlight,
@@ -76,18 +100,24 @@ impl Broker {
         settings: Settings,
         integrations: impl IntoIterator<Item = Integration>,
         store: Store,
-        fetch: Fetch,
+        network: Network,
         clock: Clock,
     ) -> Arc<Self> {
-        let integrations =
-            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration)));
+        let integrations: HashMap<_, _> =
+            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration))).collect();
+        let watches = watch::Watches::new(integrations.values().map(Arc::as_ref));
+        let (reports, reported) = report::Reports::new(store.is_shared() && watches.have_rates());
         let broker = Arc::new(Self {
             settings,
-            integrations: integrations.collect(),
+            integrations,
             store,
-            fetch,
+            network,
             clock,
             live: live::LiveCache::default(),
+            watches,
+            budgets: budget::Budgets::default(),
+            shared: limits::Shared::default(),
+            reports,
             sessions: sessions::SessionCache::default(),
             discovered: discovery::Discovered::default(),
             refreshes: single_flight::SingleFlight::default(),
@@ -95,6 +125,9 @@ impl Broker {
             closing: AtomicBool::new(false),
         });
         broker.follow_changes();
+        if let Some(reported) = reported {
+            tokio::spawn(report::run(Arc::downgrade(&broker), reported));
+        }
         broker
     }
 

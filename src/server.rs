@@ -11,7 +11,10 @@ mod cors;
 mod endpoint;
 mod form;
 pub mod forward;
+mod items;
 pub mod listen;
+mod metrics;
+mod openapi;
 mod origin;
 mod page;
 mod respond;
@@ -21,6 +24,7 @@ mod settings;
 
 pub use body::Body;
 pub use forward::{ForwardError, forward};
+pub use items::ItemStream;
 pub use respond::malformed;
 pub use service::Service;
 pub use settings::{Caller, KeyHash, Limits, Settings, Tls};

@@ -44,6 +44,7 @@ use self::embedded::Embedded;
 use self::redis::Redis;
 use self::seal::Seals;
 use crate::clock::Clock;
+use crate::route::{Rate, Spend, Spent};
 
 pub use self::error::{Cause, StoreError, Unopenable};
 pub use self::key::{Key, Kind};
@@ -272,6 +273,17 @@ impl Store {
         Ok(written != Written::Conflict)
     }
 
+    /// Seals what is given out of our hands and is to come back unchanged; nothing is stored. Opens under the same key
+    /// alone, in every replica that has the sealing key.
+    pub fn seal(&self, key: &Key, value: &[u8]) -> Vec<u8> {
+        self.0.seals.seal(key, 0, value)
+    }
+
+    /// What [`Store::seal`] sealed under this key; nothing when it did not.
+    pub fn unseal(&self, key: &Key, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.seals.open(key, 0, sealed).ok()
+    }
+
     /// Tells every replica, this one included. There is no record of it: who is not synced does not hear it.
     pub async fn notify(&self, message: &str) -> Result<(), StoreError> {
         match &self.0.backend {
@@ -297,6 +309,31 @@ impl Store {
         match &self.0.backend {
             Backend::Embedded(_) => true,
             Backend::Redis(redis) => redis.is_synced(),
+        }
+    }
+
+    /// Whether other processes can have the same store.
+    pub fn is_shared(&self) -> bool {
+        match &self.0.backend {
+            Backend::Embedded(_) => false,
+            Backend::Redis(_) => true,
+        }
+    }
+
+    /// Spends from a rate budget, atomically over all processes that share the store; the inner refusal is
+    /// [`Rate::spend`]'s. `None` when nobody shares it: then the caller's own count is all there is.
+    ///
+    /// A budget is forgotten once it is full, so there is nothing to clear. It is no record, is not sealed, and a
+    /// Redis that fails over may forget some of what was spent.
+    pub async fn spend(
+        &self,
+        budget: &Key,
+        rate: Rate,
+        spend: Spend,
+    ) -> Result<Option<Result<Spent, Duration>>, StoreError> {
+        match &self.0.backend {
+            Backend::Embedded(_) => Ok(None),
+            Backend::Redis(redis) => redis.spend(budget, rate, spend, self.0.clock.now()).await.map(Some),
         }
     }
 

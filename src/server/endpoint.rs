@@ -9,6 +9,8 @@ use crate::route::{Target, TargetError};
 pub(crate) enum Endpoint<'a> {
     /// `/integrations`.
     Integrations,
+    /// `/integrations/openapi.json`.
+    OpenApi,
     /// `/integrations/page.js` and its like.
     Asset(&'static Asset),
     /// `/integrations/sessions`.
@@ -23,6 +25,10 @@ pub(crate) enum Endpoint<'a> {
     Credentials(&'a str),
     /// `/integrations/{i}/connection`.
     Connection(&'a str),
+    /// `/integrations/{i}/load`.
+    Load(&'a str),
+    /// `/integrations/{i}/items`.
+    Items(&'a str),
     /// `/proxy/{i}/…`.
     Call(Target<'a>),
     /// Nothing of ours.
@@ -45,12 +51,15 @@ impl<'a> Endpoint<'a> {
         let mut segments = rest.split('/');
         Ok(match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some(""), None | Some(""), None, None) => Self::Integrations,
+            (Some(""), Some("openapi.json"), None, None) => Self::OpenApi,
             (Some(""), Some("sessions"), None, None) => Self::Sessions,
             (Some(""), Some(name), Some("authorize"), None) => Self::Authorize(name),
             (Some(""), Some(name), Some("oauth2callback"), None) => Self::Callback(name),
             (Some(""), Some(name), Some("confirm"), None) => Self::Confirm(name),
             (Some(""), Some(name), Some("credentials"), None) => Self::Credentials(name),
             (Some(""), Some(name), Some("connection"), None) => Self::Connection(name),
+            (Some(""), Some(name), Some("load"), None) => Self::Load(name),
+            (Some(""), Some(name), Some("items"), None) => Self::Items(name),
             _ => Self::Unknown,
         })
     }
@@ -58,10 +67,11 @@ impl<'a> Endpoint<'a> {
     /// The methods that the endpoint knows, for 405's `Allow`; `None` when it takes any.
     pub(crate) fn methods(&self) -> Option<&'static str> {
         match self {
-            Self::Integrations | Self::Asset(_) => Some("GET, HEAD"),
+            Self::Integrations | Self::OpenApi | Self::Asset(_) => Some("GET, HEAD"),
             Self::Sessions => Some("POST, DELETE"),
             Self::Authorize(_) | Self::Callback(_) => Some("GET, POST"),
-            Self::Confirm(_) | Self::Credentials(_) => Some("POST"),
+            Self::Confirm(_) | Self::Credentials(_) | Self::Load(_) => Some("POST"),
+            Self::Items(_) => Some("GET"),
             Self::Connection(_) => Some("GET, HEAD, DELETE"),
             Self::Call(_) | Self::Unknown => None,
         }
@@ -79,6 +89,7 @@ mod tests {
         }
         check("/integrations", "", Endpoint::Integrations);
         check("/integrations/?x=1", "", Endpoint::Integrations);
+        check("/integrations/openapi.json", "", Endpoint::OpenApi);
         check("/integrations/sessions", "", Endpoint::Sessions);
         let asset = Endpoint::Asset(Asset::named("connect.js").expect("a file"));
         check("/kf/integrations/connect.js?v=1", "/kf", asset);

@@ -12,6 +12,7 @@ use super::body::Body;
 use super::forward::ForwardError;
 use super::origin::Misdirected;
 use crate::broker::BrokerError;
+use crate::items;
 use crate::oauth::DenialReason;
 use crate::route::TargetError;
 use crate::store::StoreError;
@@ -58,6 +59,8 @@ pub(crate) enum HttpError {
     Broker(BrokerError, Option<String>),
     /// The call could not be made.
     Upstream(UpstreamError),
+    /// Nothing of a list could be read.
+    Items(items::Problem),
 }
 
 /// What an error becomes.
@@ -72,6 +75,12 @@ pub(crate) struct Problem {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: &str) -> Self {
         Self { status, code, detail: detail.to_owned(), retry_after: None, connect_url: None }
+    }
+
+    /// In whole seconds, rounded up, and at least one: the form of `Retry-After`.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let seconds = self.retry_after?.as_millis().div_ceil(1000).max(1);
+        Some(u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 }
 
@@ -151,6 +160,7 @@ impl HttpError {
                 problem
             }
             Self::Upstream(error) => upstream_problem(error),
+            Self::Items(problem) => items_problem(problem),
         }
     }
 
@@ -159,11 +169,19 @@ impl HttpError {
         let problem = self.problem();
         let (status, code) = (problem.status.as_u16(), problem.code);
         match self {
+            // Said once, when the circuit opened.
+            Self::Broker(BrokerError::CircuitOpen { .. }, _) => {
+                tracing::debug!(request.id = request_id, status, code, "refused");
+            }
             Self::Broker(error, _) if problem.status.is_server_error() => {
                 tracing::error!(request.id = request_id, status, code, cause = %error, "request failed");
             }
             Self::Upstream(error) => {
                 tracing::warn!(request.id = request_id, status, code, cause = %error, "call failed");
+            }
+            Self::Items(problem) => {
+                let (stream, cause) = (&problem.stream, problem.code);
+                tracing::warn!(request.id = request_id, status, code, stream, cause, "no items could be read");
             }
             Self::Broker(error, _) => tracing::info!(request.id = request_id, status, code, cause = %error, "refused"),
             _ => tracing::debug!(request.id = request_id, status, code, "refused"),
@@ -194,9 +212,8 @@ impl HttpError {
     pub(crate) fn mark(&self, response: &mut Response<Body>, problem: &Problem) {
         let headers = response.headers_mut();
         headers.insert(KEYFERRY_ERROR, HeaderValue::from_static(problem.code));
-        if let Some(wait) = problem.retry_after {
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+        if let Some(seconds) = problem.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -258,6 +275,22 @@ fn broker_problem(error: &BrokerError) -> Problem {
                 "The provider did not give a token. Nothing that stood before is lost; try again.",
             )
         },
+        BrokerError::RateLimited { retry_after } => Problem {
+            retry_after: Some(*retry_after),
+            ..plain(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "The provider takes no more calls of this connection for now. Wait as long as Retry-After says.",
+            )
+        },
+        BrokerError::CircuitOpen { retry_after } => Problem {
+            retry_after: Some(*retry_after),
+            ..plain(
+                StatusCode::BAD_GATEWAY,
+                "upstream_unreachable",
+                "The provider has been failing, so it was not asked. It is asked again after as long as Retry-After says.",
+            )
+        },
         BrokerError::Blocked(_) => blocked(),
         BrokerError::Store(error) => match error.as_ref() {
             StoreError::Unopenable { .. } => plain(
@@ -299,6 +332,17 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
             plain(StatusCode::BAD_GATEWAY, "upstream_unreachable", "The provider could not be reached.")
         }
     }
+}
+
+/// Nothing was read. A provider that asks for patience is not one that fails.
+fn items_problem(problem: &items::Problem) -> Problem {
+    let (status, code) = match problem.code {
+        "rate_limited" => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        "upstream_timeout" => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        "upstream_unreachable" => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
+    };
+    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &problem.detail) }
 }
 
 fn blocked() -> Problem {
@@ -351,14 +395,19 @@ pub fn malformed(status: StatusCode) -> Response<Bytes> {
     let (head, body) = error.respond("unread").into_parts();
     let body = match body {
         Body::Full(content) => content,
-        Body::Empty | Body::Upstream(_) => Bytes::new(),
+        Body::Empty | Body::Upstream(_) | Body::Items(_) => Bytes::new(),
     };
     Response::from_parts(head, body)
 }
 
 /// JSON of our own: never stored by anybody.
 pub(crate) fn json_response(status: StatusCode, document: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(document.to_string()));
+    json_text(status, document.to_string())
+}
+
+/// The same of JSON that is text already.
+pub(crate) fn json_text(status: StatusCode, document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

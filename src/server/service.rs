@@ -14,6 +14,7 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::cors;
 use super::endpoint::Endpoint;
+use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
 use super::respond::HttpError;
@@ -42,6 +43,7 @@ impl Service {
         settings: Settings,
         broker: Arc<Broker>,
         upstream: Upstream,
+        via: Via,
         public_base: String,
         instance: String,
     ) -> Self {
@@ -50,7 +52,7 @@ impl Service {
             broker,
             upstream,
             public_base,
-            via: Via::new(&instance),
+            via,
             instance,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -118,6 +120,7 @@ impl Service {
             Endpoint::Call(target) => self.call(target, request).await,
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             Endpoint::Integrations => self.integrations(request).boxed().await,
+            Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
             Endpoint::Asset(asset) => Ok(asset.answer(request.headers())),
             Endpoint::Sessions => self.sessions(request).boxed().await,
             Endpoint::Authorize(name) => self.authorize(name, request, &self.request_id(number)).boxed().await,
@@ -128,6 +131,8 @@ impl Service {
             Endpoint::Confirm(name) => self.confirm(name, request).boxed().await,
             Endpoint::Credentials(name) => self.credentials(name, request).boxed().await,
             Endpoint::Connection(name) => self.connection(name, request).boxed().await,
+            Endpoint::Load(name) => self.load(name, request).boxed().await,
+            Endpoint::Items(name) => self.items(name, request).boxed().await,
             Endpoint::Unknown => Err(HttpError::NotFound),
         }
     }

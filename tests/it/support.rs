@@ -9,6 +9,7 @@ mod authorization_server;
 mod browser;
 mod http;
 mod keyferry;
+mod metrics;
 mod ports;
 mod process;
 mod raw;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     browser::{Browser, Page},
     http::{Answer, Request, client as plain_client},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
+    metrics::Metrics,
     ports::Port,
     process::Process,
     raw::Raw,
@@ -53,6 +55,6 @@ where
 }
 
 /// A folder or file of `tests/peers`.
-fn peers(path: &str) -> PathBuf {
+pub(crate) fn peers(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(path)
 }

@@ -77,7 +77,7 @@ outer.on('request', async (request, response) => {
       const body = await read(request);
       return json(response, 200, control(body.length > 0 ? JSON.parse(body) : {}) ?? {});
     }
-    if (path.startsWith('/api/')) return await protectedApi(request, response);
+    if (path.startsWith('/api/')) return door.breaks(request, response) || (await protectedApi(request, response));
     const endpoint = ENDPOINTS[path];
     if (endpoint) door.count('arrived', endpoint);
     if (endpoint === 'token' && tokenDelay > 0) await sleep(tokenDelay);

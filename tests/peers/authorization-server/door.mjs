@@ -59,6 +59,15 @@ export class Door {
     this.#faults = [];
   }
 
+  /** Breaks one request to the API, whose answers do not come through here, if a fault was ordered; says whether. */
+  breaks(request, response) {
+    const fault = this.#fault('api');
+    if (!fault) return false;
+    this.count('faults', 'api', fault.mode);
+    this.#break(fault, request, response);
+    return true;
+  }
+
   /** Passes one request to the provider, or breaks it. */
   async pass(endpoint, request, response) {
     const body = await read(request);
@@ -70,6 +79,22 @@ export class Door {
     switch (fault?.mode) {
       case undefined:
         return this.#relay(response, await this.#forward(request, body));
+      case 'drop_after':
+        await this.#forward(request, body);
+        return request.socket.destroy();
+      case 'delay':
+        await sleep(fault.ms);
+        return this.#relay(response, await this.#forward(request, body));
+      case 'patch':
+        return this.#relay(response, patched(await this.#forward(request, body), fault.patch));
+      default:
+        return this.#break(fault, request, response);
+    }
+  }
+
+  /** The faults with which the provider never sees the request. */
+  #break(fault, request, response) {
+    switch (fault.mode) {
       case '500':
         return json(response, 500, { error: 'server_error', error_description: 'a fault that a test ordered' });
       case '429':
@@ -83,16 +108,8 @@ export class Door {
         return undefined;
       case 'drop_before':
         return request.socket.destroy();
-      case 'drop_after':
-        await this.#forward(request, body);
-        return request.socket.destroy();
-      case 'delay':
-        await sleep(fault.ms);
-        return this.#relay(response, await this.#forward(request, body));
-      case 'patch':
-        return this.#relay(response, patched(await this.#forward(request, body), fault.patch));
       default:
-        throw new Error(`unreachable: ${fault.mode}`);
+        throw new Error(`the API does not know the fault ${fault.mode}`);
     }
   }
 
