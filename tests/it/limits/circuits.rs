@@ -114,8 +114,10 @@ fn stopped(answer: Answer) -> u64 {
     let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
     let problem = answer.expect_problem(502, "upstream_unreachable");
     let detail = problem["detail"].as_str().expect("a sentence");
-    assert!(detail.contains("has been failing"), "{detail}");
-    seconds.filter(|seconds| *seconds > 0).expect("a time to come back")
+    let seconds: u64 = seconds.filter(|seconds| *seconds > 0).expect("a time to come back");
+    let expected = format!("The provider has been failing, so it was not asked. It is asked again in {seconds} s.");
+    assert_eq!(detail, expected);
+    seconds
 }
 
 #[track_caller]

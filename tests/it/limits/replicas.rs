@@ -70,7 +70,7 @@ async fn reservations_of_all_replicas_share_one_budget() {
     for url in [server.url(), cluster.url()] {
         let (one, other) = (broker(&url).await, broker(&url).await);
         let reserve = |number: usize, part: &'static str, cap| {
-            let broker = Arc::clone(if number % 2 == 0 { &one } else { &other });
+            let broker = Arc::clone(if number.is_multiple_of(2) { &one } else { &other });
             async move { broker.reserve(&acme(&broker), &ada(), part, cap).await }
         };
         let reserved = join_all((0..60).map(|number| reserve(number, "", Duration::ZERO))).await;
