@@ -105,7 +105,6 @@ fn net_store_and_log() {
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'verbose'",
         "[log]\nlevel = 'keyferry=loud'",
-        "[app]\nupstream = 'http://127.0.0.1:3000'",
         "[telemetry]\nendpoint = 'http://127.0.0.1:4318'",
     ]);
     insta::assert_snapshot!(sentences);
