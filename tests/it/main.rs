@@ -15,6 +15,7 @@ mod call; // the call path from socket to socket: bodies, upgrades, smuggling, T
 // Keyferry from outside.
 mod answers; // every refusal: status, code, header, and nothing lost
 mod app; // in front of an application: its traffic, its login, and who may finish there
+mod assessment; // the front end that people know, at its own addresses
 mod browser; // the connect page and script in Chromium
 mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
