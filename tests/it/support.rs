@@ -15,6 +15,7 @@ mod raw;
 mod recorder;
 mod redis;
 mod sdk;
+mod vendors;
 
 use std::{
     future::Future,
@@ -33,6 +34,7 @@ pub(crate) use self::{
     recorder::{Recorded, Recorder},
     redis::Redis,
     sdk::Sdk,
+    vendors::Vendors,
 };
 
 /// Asks again and again until there is an answer, and panics with `what` when there is none within `limit`.

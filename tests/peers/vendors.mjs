@@ -7,8 +7,9 @@
 // Settings: port; whose tokens are taken, see vendors/tokens.mjs; `synthetic`, see vendors/synthetic.mjs; `record: false`
 // only counts requests. Beside the vendors' own paths:
 //
-//   GET    /_requests               [{method, target, version, headers: [[name, value], …], body_base64, status}, …];
-//                                   `status` is null while there is no answer, and stays so when there never is one
+//   GET    /_requests               [{method, target, version, headers: [[name, value], …], body_base64, status, left}, …];
+//                                   `status` is null as long as there is no answer, `left` says that whoever asked
+//                                   went before its end
 //   DELETE /_requests               forgets them
 //   GET    /_count                  {"requests": …} since the beginning, never forgotten
 //   POST   /_fault                  see vendors/faults.mjs; DELETE takes all back
@@ -55,6 +56,7 @@ const server = http.createServer({ keepAliveTimeout: 60_000 }, async (request, r
 
     const fault = faults.take(request.method, request.url);
     const record = keep(request, body);
+    response.once('close', () => (record.left = !response.writableFinished));
     const answer = fault?.replaces ? undefined : await answered(request, body);
     return await send(response, answer, fault, (status) => void (record.status = status));
   } catch (error) {
@@ -90,6 +92,7 @@ function keep(request, body) {
     headers: pairs(request.rawHeaders),
     body_base64: body.toString('base64'),
     status: null,
+    left: false,
   };
   if (given.record !== false) requests.push(record);
   return record;
