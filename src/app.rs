@@ -8,9 +8,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::broker::{self, Broker, BrokerError};
+use crate::broker::{self, Broker, BrokerError, Network};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::route::Via;
 use crate::server::listen::{self, Drained, TlsFileError};
 use crate::server::{self, Service};
 use crate::store::{Store, StoreError};
@@ -81,13 +82,14 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         allow_http: config.net.allow_http,
         token_timeout: config.net.token_timeout,
     };
-    let fetch = Fetch::new(&config.net)?;
-    let upstream = Upstream::new(&config.net)?;
-    let broker = Broker::new(broker_settings, config.integrations, store, fetch, clock);
-    broker.sweep_periodically();
-
     let entropy = |error: BrokerError| StartError::Entropy(error.to_string());
     let instance = broker::random_token().map_err(entropy)?.expose()[..8].to_owned();
+    let via = Via::new(&instance);
+    let upstream = Upstream::new(&config.net)?;
+    let network = Network { fetch: Fetch::new(&config.net)?, upstream: upstream.clone(), via: via.clone() };
+    let broker = Broker::new(broker_settings, config.integrations, store, network, clock);
+    broker.sweep_periodically();
+
     let (drain, drain_delay) = (settings.drain, settings.drain_delay);
     if settings.is_open() {
         tracing::warn!(
@@ -100,7 +102,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         drain,
         malformed: server::malformed,
     };
-    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, public_base, instance));
+    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, via, public_base, instance));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);

@@ -13,6 +13,7 @@ mod duty;
 mod entropy;
 mod error;
 mod integration;
+mod items;
 mod live;
 mod record;
 mod refresh;
@@ -33,14 +34,16 @@ pub use connections::View;
 pub use entropy::random_token;
 pub use error::BrokerError;
 pub use integration::Integration;
+pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
 
 use crate::clock::Clock;
 use crate::model::{IntegrationName, Timestamp};
 use crate::oauth::{Client, Values};
+use crate::route::Via;
 use crate::store::Store;
-use crate::upstream::Fetch;
+use crate::upstream::{Fetch, Upstream};
 
 /// What the broker needs to know of how it is reached and run.
 #[derive(Clone, Debug)]
@@ -55,12 +58,22 @@ pub struct Settings {
     pub token_timeout: Duration,
 }
 
+/// The ways out.
+pub struct Network {
+    /// For small requests: tokens, revocations, metadata.
+    pub fetch: Fetch,
+    /// For what goes to a provider's API.
+    pub upstream: Upstream,
+    /// Our name on the way of what goes there.
+    pub via: Via,
+}
+
 /// Everything that happens between a caller and a provider. Cheap to share; lives as long as the process.
 pub struct Broker {
     settings: Settings,
     integrations: HashMap<IntegrationName, Arc<Integration>>,
     store: Store,
-    fetch: Fetch,
+    network: Network,
     clock: Clock,
     live: live::LiveCache,
     sessions: sessions::SessionCache,
@@ -76,7 +89,7 @@ impl Broker {
         settings: Settings,
         integrations: impl IntoIterator<Item = Integration>,
         store: Store,
-        fetch: Fetch,
+        network: Network,
         clock: Clock,
     ) -> Arc<Self> {
         let integrations =
@@ -85,7 +98,7 @@ impl Broker {
             settings,
             integrations: integrations.collect(),
             store,
-            fetch,
+            network,
             clock,
             live: live::LiveCache::default(),
             sessions: sessions::SessionCache::default(),

@@ -5,6 +5,7 @@ mod check;
 mod connect;
 mod demo;
 mod healthcheck;
+mod items;
 mod keys;
 mod serve;
 mod sidecar;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Problems;
+use crate::model::IntegrationName;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -33,6 +35,7 @@ use crate::config::Problems;
   keyferry check             every mistake in config.toml at once
   keyferry serve             run the sidecar
   keyferry connect notion    connect an account of your own
+  keyferry items notion      print what is in it
 
 `keyferry COMMAND --help` says more.",
     args_conflicts_with_subcommands = true,
@@ -55,6 +58,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Connect an account: open the browser, wait, report
     Connect(connect::Arguments),
+    /// Print a connection's items as lines of JSON
+    Items(items::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
@@ -88,6 +93,7 @@ where
         Command::Check(arguments) => check::run(arguments, environment),
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
+        Command::Items(arguments) => items::run(arguments, &environment).await,
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };
@@ -102,6 +108,10 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+fn integration_name(text: &str) -> Result<IntegrationName, String> {
+    IntegrationName::parse(text).map_err(|error| error.to_string())
 }
 
 impl Failure {
@@ -172,6 +182,8 @@ mod tests {
         check("keyferry keys new --name crm", Some("Keys"));
         check("keyferry keys new --name CRM", None);
         check("keyferry connect sessions", None);
+        check("keyferry items notion --type page --limit 3", Some("Items"));
+        check("keyferry items notion --limit 0", None);
         check("keyferry frobnicate", None);
     }
 }

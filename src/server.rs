@@ -11,6 +11,7 @@ mod cors;
 mod endpoint;
 mod form;
 pub mod forward;
+mod items;
 pub mod listen;
 mod origin;
 mod page;
@@ -21,6 +22,7 @@ mod settings;
 
 pub use body::Body;
 pub use forward::{ForwardError, forward};
+pub use items::ItemStream;
 pub use respond::malformed;
 pub use service::Service;
 pub use settings::{Caller, KeyHash, Limits, Settings, Tls};

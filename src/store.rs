@@ -272,6 +272,17 @@ impl Store {
         Ok(written != Written::Conflict)
     }
 
+    /// Seals what is given out of our hands and is to come back unchanged; nothing is stored. Opens under the same key
+    /// alone, in every replica that has the sealing key.
+    pub fn seal(&self, key: &Key, value: &[u8]) -> Vec<u8> {
+        self.0.seals.seal(key, 0, value)
+    }
+
+    /// What [`Store::seal`] sealed under this key; nothing when it did not.
+    pub fn unseal(&self, key: &Key, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.0.seals.open(key, 0, sealed).ok()
+    }
+
     /// Tells every replica, this one included. There is no record of it: who is not synced does not hear it.
     pub async fn notify(&self, message: &str) -> Result<(), StoreError> {
         match &self.0.backend {

@@ -18,6 +18,11 @@ pub(super) fn random_bytes<const N: usize>() -> Result<[u8; N], BrokerError> {
     Ok(bytes)
 }
 
+/// A random number from 0 up to 1, for waits that are to differ.
+pub(super) fn unit() -> Result<f64, BrokerError> {
+    Ok(f64::from(u32::from_be_bytes(random_bytes()?)) / 2f64.powi(32))
+}
+
 /// What a token is stored under, so that whoever reads the store's keys cannot use what they name.
 pub(super) fn fingerprint(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token.as_bytes()))

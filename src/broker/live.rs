@@ -56,6 +56,12 @@ impl Live {
         now.since(self.grant.obtained_at)
     }
 
+    /// What was captured when it was connected, and the person's variables: `$conn` of a provider file.
+    pub(super) fn known_values(&self) -> serde_json::Value {
+        let values = self.variables.iter().chain(&self.grant.captured);
+        values.map(|(name, value)| (name.clone(), serde_json::Value::String(value.clone()))).collect()
+    }
+
     pub(super) fn freshness(&self, now: Timestamp) -> Freshness {
         self.grant.freshness(now)
     }

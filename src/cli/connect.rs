@@ -9,16 +9,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::sidecar::{Asker, Sidecar};
+use super::sidecar::{Connecting, Sidecar};
 use super::terminal::{ask, complain, say};
-use super::{Environment, Failure, Outcome};
-use crate::model::{IntegrationName, Secret};
+use super::{Environment, Failure, Outcome, integration_name};
+use crate::model::IntegrationName;
 
 /// How long the browser may take; the sidecar gives an authorization no longer either.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// Where `keyferry serve` is when nobody says.
-const DEFAULT_URL: &str = "http://localhost:8080";
 
 /// The arguments of `keyferry connect`.
 #[derive(Debug, Args)]
@@ -35,21 +32,8 @@ pub(super) struct Arguments {
     #[arg(value_parser = integration_name)]
     integration: IntegrationName,
 
-    /// Organisation whose connection this is [default: `default`, without keys]
-    #[arg(long, value_name = "ID")]
-    org: Option<String>,
-
-    /// User whose connection this is [default: `default`, without keys]
-    #[arg(long, value_name = "ID")]
-    user: Option<String>,
-
-    /// Where the sidecar is [default: KEYFERRY_URL, or port 8080 of this machine]
-    #[arg(long)]
-    url: Option<Url>,
-
-    /// API key or session, when the sidecar asks for one [default: KEYFERRY_KEY, which no process list shows]
-    #[arg(long)]
-    key: Option<String>,
+    #[command(flatten)]
+    connecting: Connecting,
 
     /// Only print the URL; somebody else opens it
     #[arg(long)]
@@ -57,14 +41,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outcome {
-    let Arguments { integration, org, user, url, key, no_browser } = arguments;
-    let url = match url {
-        Some(url) => url,
-        None => Url::parse(environment.get("KEYFERRY_URL").unwrap_or(DEFAULT_URL))
-            .map_err(|error| Failure::other(format!("KEYFERRY_URL is not a URL: {error}")))?,
-    };
-    let key = key.or_else(|| environment.get("KEYFERRY_KEY").map(str::to_owned)).map(Secret::new);
-    let sidecar = Sidecar::new(&url, Asker { key, org, user })?;
+    let Arguments { integration, connecting, no_browser } = arguments;
+    let sidecar = Sidecar::new(connecting, environment)?;
 
     let before = sidecar.connection(&integration).await?;
     let start = sidecar.authorize(&integration).await?;
@@ -151,10 +129,6 @@ fn opener(environment: &Environment) -> Option<std::process::Command> {
         () => return None,
     };
     Some(std::process::Command::new(program))
-}
-
-fn integration_name(text: &str) -> Result<IntegrationName, String> {
-    IntegrationName::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -3,17 +3,44 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use http::HeaderValue;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use url::Url;
 
-use super::Failure;
+use super::{Environment, Failure};
 use crate::model::{IntegrationName, Secret};
 
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 1 << 20;
+
+/// Where `keyferry serve` is when nobody says.
+const DEFAULT_URL: &str = "http://localhost:8080";
+
+/// How long a list may take; the sidecar has deadlines of its own for every page.
+const LONGEST_LIST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which sidecar is asked, by whom and for whom: the arguments of every subcommand that speaks to one.
+#[derive(Debug, Args)]
+pub(super) struct Connecting {
+    /// Organisation whose connection this is [default: `default`, without keys]
+    #[arg(long, value_name = "ID")]
+    org: Option<String>,
+
+    /// User whose connection this is [default: `default`, without keys]
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+
+    /// Where the sidecar is [default: KEYFERRY_URL, or port 8080 of this machine]
+    #[arg(long)]
+    url: Option<Url>,
+
+    /// API key or session, when the sidecar asks for one [default: KEYFERRY_KEY, which no process list shows]
+    #[arg(long)]
+    key: Option<String>,
+}
 
 /// One person's view of a running sidecar.
 #[derive(Debug)]
@@ -25,12 +52,12 @@ pub(super) struct Sidecar {
 }
 
 /// Who asks, for whom. Nothing is needed in the open mode.
-#[derive(Debug, Default)]
-pub(super) struct Asker {
+#[derive(Debug)]
+struct Asker {
     /// An API key or a session.
-    pub(super) key: Option<Secret>,
-    pub(super) org: Option<String>,
-    pub(super) user: Option<String>,
+    key: Option<Secret>,
+    org: Option<String>,
+    user: Option<String>,
 }
 
 /// Why an answer cannot be used.
@@ -45,13 +72,20 @@ enum Refusal {
 
 impl Sidecar {
     /// Does not speak to it yet.
-    pub(super) fn new(url: &Url, asker: Asker) -> Result<Self, Failure> {
-        if !is_web(url) || url.query().is_some() || url.fragment().is_some() {
+    pub(super) fn new(connecting: Connecting, environment: &Environment) -> Result<Self, Failure> {
+        let Connecting { org, user, url, key } = connecting;
+        let url = match url {
+            Some(url) => url,
+            None => Url::parse(environment.get("KEYFERRY_URL").unwrap_or(DEFAULT_URL))
+                .map_err(|error| Failure::other(format!("KEYFERRY_URL is not a URL: {error}")))?,
+        };
+        let key = key.or_else(|| environment.get("KEYFERRY_KEY").map(str::to_owned)).map(Secret::new);
+        if !is_web(&url) || url.query().is_some() || url.fragment().is_some() {
             return Err(Failure::other("--url has to be an http or https address without `?` and `#`"));
         }
         let base = url.as_str().trim_end_matches('/').to_owned();
         let http = client().map_err(|error| Failure::other(format!("no HTTP client: {error}")))?;
-        Ok(Self { base, http, asker })
+        Ok(Self { base, http, asker: Asker { key, org, user } })
     }
 
     /// Where it is, without a trailing slash.
@@ -83,6 +117,26 @@ impl Sidecar {
     pub(super) async fn confirm(&self, integration: &IntegrationName, code: &str) -> Result<Value, Failure> {
         let request = with_form(self.request(Method::POST, integration, "confirm")?, &[("code", code)]);
         ask(request).await.map_err(|refusal| self.explain(refusal))
+    }
+
+    /// The lines of a list of items, as they come.
+    pub(super) async fn items(
+        &self,
+        integration: &IntegrationName,
+        query: &[(&str, Option<&str>)],
+    ) -> Result<Lines<'_>, Failure> {
+        let pairs = query.iter().filter_map(|(name, value)| Some((name, (*value)?)));
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request = self.request(Method::GET, integration, &format!("items?{query}"))?.timeout(LONGEST_LIST);
+        let request = request.header(http::header::ACCEPT, "application/x-ndjson");
+        let answer = request.send().await.map_err(Refusal::Unreachable);
+        let answer = match answer {
+            Ok(answer) if answer.status() == StatusCode::OK => Ok(answer),
+            Ok(answer) => Err(refusal(answer).await),
+            Err(refusal) => Err(refusal),
+        };
+        let response = answer.map_err(|refusal| self.explain(refusal))?;
+        Ok(Lines { sidecar: self, response, buffer: Vec::new(), taken: 0 })
     }
 
     fn request(&self, method: Method, integration: &IntegrationName, what: &str) -> Result<RequestBuilder, Failure> {
@@ -147,8 +201,13 @@ fn with_form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder
 }
 
 async fn ask(request: RequestBuilder) -> Result<Value, Refusal> {
-    let mut response =
+    let response =
         request.header(http::header::ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
+    if response.status().is_success() { document(response).await } else { Err(refusal(response).await) }
+}
+
+/// The JSON of an answer.
+async fn document(mut response: Response) -> Result<Value, Refusal> {
     let status = response.status();
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(Refusal::Unreachable)? {
@@ -157,17 +216,57 @@ async fn ask(request: RequestBuilder) -> Result<Value, Refusal> {
         }
         body.extend_from_slice(&piece);
     }
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| Refusal::Foreign(status))?;
-    if status.is_success() {
-        return Ok(answer);
-    }
+    serde_json::from_slice(&body).map_err(|_| Refusal::Foreign(status))
+}
+
+/// What an answer that is none means.
+async fn refusal(response: Response) -> Refusal {
+    let status = response.status();
+    let answer = match document(response).await {
+        Ok(answer) => answer,
+        Err(refusal) => return refusal,
+    };
     match (answer["code"].as_str(), answer["detail"].as_str()) {
         (Some(code), Some(detail)) => {
             // It is printed on a terminal, and who knows who answered.
             let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect();
-            Err(Refusal::Problem { status, code: plain(code), detail: plain(detail) })
+            Refusal::Problem { status, code: plain(code), detail: plain(detail) }
         }
-        _ => Err(Refusal::Foreign(status)),
+        _ => Refusal::Foreign(status),
+    }
+}
+
+/// An answer that is read line by line.
+pub(super) struct Lines<'a> {
+    sidecar: &'a Sidecar,
+    response: Response,
+    buffer: Vec<u8>,
+    /// How much of the buffer has been given out.
+    taken: usize,
+}
+
+impl Lines<'_> {
+    /// The next line without its end; `None` at the end, and for what follows the last line's end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut searched = self.taken;
+        loop {
+            if let Some(length) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer[self.taken..searched + length].to_vec();
+                self.taken = searched + length + 1;
+                return Ok(Some(line));
+            }
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+            searched = self.buffer.len();
+            if searched > LARGEST {
+                return Err(Failure::other(format!("{} answered no lines", self.sidecar.base)));
+            }
+            let piece = self.response.chunk().await.map_err(Refusal::Unreachable);
+            match piece.map_err(|refusal| self.sidecar.explain(refusal))? {
+                Some(piece) => self.buffer.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

@@ -9,6 +9,17 @@ pub(super) fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
+/// A line of data, on standard output; false once nobody reads any more.
+pub(super) fn print(line: &[u8]) -> bool {
+    let mut output = io::stdout().lock();
+    output.write_all(line).and_then(|()| output.write_all(b"\n")).is_ok()
+}
+
+/// How far it is, on standard error, in place of what was said of that before.
+pub(super) fn progress(text: impl Display) {
+    let _ = write!(io::stderr().lock(), "\r{text}");
+}
+
 /// A failure or a hint, on standard error.
 pub(super) fn complain(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");

@@ -129,7 +129,12 @@ pub struct Problem {
 impl Problem {
     /// Whether something is missing from the result because the provider could not be read.
     pub fn is_failure(&self) -> bool {
-        true
+        Self::is_failure_code(self.code)
+    }
+
+    /// The same, from the code alone.
+    pub fn is_failure_code(code: &str) -> bool {
+        !matches!(code, "incomplete" | "records_dropped" | "fields_dropped" | "skipped")
     }
 }
 
@@ -162,6 +167,11 @@ impl Walk {
     /// Where to go on after the last item given out; `None` at the end.
     pub fn position(&self) -> Option<Position> {
         None
+    }
+
+    /// The longest that any wait may be; what asks for more fails.
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_secs(60)
     }
 
     /// What went wrong so far.

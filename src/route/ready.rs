@@ -124,6 +124,12 @@ impl Ready {
         &self.destination
     }
 
+    /// The base URL as it was rendered, without a slash at its end.
+    pub fn base_url(&self) -> String {
+        let Destination { scheme, authority, .. } = &self.destination;
+        format!("{scheme}://{authority}{}", self.base_path)
+    }
+
     /// The path and query that the provider gets: the base path and then what the caller sent, byte for byte, with
     /// default parameters and, for providers that want it there, the token appended to the query.
     pub fn path_and_query(&self, target: &Target<'_>) -> Result<PathAndQuery, TargetError> {

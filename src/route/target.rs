@@ -59,16 +59,30 @@ impl<'a> Target<'a> {
         if rest.as_bytes().contains(&b'#') {
             return Err(TargetError::Fragment);
         }
-        let (whole_path, query) = match rest.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (rest, None),
-        };
+        let (whole_path, query) = split_query(rest);
         let (integration, path) = whole_path.split_at(whole_path.find('/').unwrap_or(whole_path.len()));
         if path.starts_with("//") {
             return Err(TargetError::LeadingSlashes);
         }
         check_path(path.as_bytes())?;
         Ok(Some(Self { integration, path, query }))
+    }
+
+    /// A path and query of our own making, below a provider's base URL, held to the same rules as a caller's.
+    pub fn below(path_and_query: &'a str) -> Result<Self, TargetError> {
+        let (path, query) = split_query(path_and_query);
+        if path.starts_with("//") {
+            return Err(TargetError::LeadingSlashes);
+        }
+        check_path(path.as_bytes())?;
+        Ok(Self { integration: "", path, query })
+    }
+}
+
+fn split_query(path_and_query: &str) -> (&str, Option<&str>) {
+    match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path_and_query, None),
     }
 }
 

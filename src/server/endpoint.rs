@@ -20,6 +20,10 @@ pub(crate) enum Endpoint<'a> {
     Credentials(&'a str),
     /// `/integrations/{i}/connection`.
     Connection(&'a str),
+    /// `/integrations/{i}/load`.
+    Load(&'a str),
+    /// `/integrations/{i}/items`.
+    Items(&'a str),
     /// `/proxy/{i}/…`.
     Call(Target<'a>),
     /// Nothing of ours.
@@ -45,6 +49,8 @@ impl<'a> Endpoint<'a> {
             (Some(""), Some(name), Some("confirm"), None) => Self::Confirm(name),
             (Some(""), Some(name), Some("credentials"), None) => Self::Credentials(name),
             (Some(""), Some(name), Some("connection"), None) => Self::Connection(name),
+            (Some(""), Some(name), Some("load"), None) => Self::Load(name),
+            (Some(""), Some(name), Some("items"), None) => Self::Items(name),
             _ => Self::Unknown,
         })
     }
@@ -55,7 +61,8 @@ impl<'a> Endpoint<'a> {
             Self::Integrations => Some("GET, HEAD"),
             Self::Sessions => Some("POST, DELETE"),
             Self::Authorize(_) | Self::Callback(_) => Some("GET, POST"),
-            Self::Confirm(_) | Self::Credentials(_) => Some("POST"),
+            Self::Confirm(_) | Self::Credentials(_) | Self::Load(_) => Some("POST"),
+            Self::Items(_) => Some("GET"),
             Self::Connection(_) => Some("GET, HEAD, DELETE"),
             Self::Call(_) | Self::Unknown => None,
         }

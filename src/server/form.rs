@@ -116,6 +116,12 @@ impl Form {
         Ok(())
     }
 
+    /// From fields of our own.
+    pub(crate) fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Self {
+        let present = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        Self(present.collect())
+    }
+
     /// The field, unless it is missing or empty: a form cannot leave a field out, only empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())

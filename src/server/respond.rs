@@ -12,6 +12,7 @@ use super::body::Body;
 use super::forward::ForwardError;
 use super::origin::Misdirected;
 use crate::broker::BrokerError;
+use crate::items;
 use crate::oauth::DenialReason;
 use crate::route::TargetError;
 use crate::store::StoreError;
@@ -58,6 +59,8 @@ pub(crate) enum HttpError {
     Broker(BrokerError, Option<String>),
     /// The call could not be made.
     Upstream(UpstreamError),
+    /// Nothing of a list could be read.
+    Items(items::Problem),
 }
 
 /// What an error becomes.
@@ -72,6 +75,12 @@ pub(crate) struct Problem {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: &str) -> Self {
         Self { status, code, detail: detail.to_owned(), retry_after: None, connect_url: None }
+    }
+
+    /// In whole seconds, rounded up, and at least one: the form of `Retry-After`.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
+        let seconds = self.retry_after?.as_millis().div_ceil(1000).max(1);
+        Some(u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 }
 
@@ -151,6 +160,7 @@ impl HttpError {
                 problem
             }
             Self::Upstream(error) => upstream_problem(error),
+            Self::Items(problem) => items_problem(problem),
         }
     }
 
@@ -164,6 +174,10 @@ impl HttpError {
             }
             Self::Upstream(error) => {
                 tracing::warn!(request.id = request_id, status, code, cause = %error, "call failed");
+            }
+            Self::Items(problem) => {
+                let (stream, cause) = (&problem.stream, problem.code);
+                tracing::warn!(request.id = request_id, status, code, stream, cause, "no items could be read");
             }
             Self::Broker(error, _) => tracing::info!(request.id = request_id, status, code, cause = %error, "refused"),
             _ => tracing::debug!(request.id = request_id, status, code, "refused"),
@@ -194,9 +208,8 @@ impl HttpError {
     pub(crate) fn mark(&self, response: &mut Response<Body>, problem: &Problem) {
         let headers = response.headers_mut();
         headers.insert(KEYFERRY_ERROR, HeaderValue::from_static(problem.code));
-        if let Some(wait) = problem.retry_after {
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+        if let Some(seconds) = problem.retry_after_seconds() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Self::MethodNotAllowed(allow) = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -301,6 +314,17 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
     }
 }
 
+/// Nothing was read. A provider that asks for patience is not one that fails.
+fn items_problem(problem: &items::Problem) -> Problem {
+    let (status, code) = match problem.code {
+        "rate_limited" => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
+        "upstream_timeout" => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout"),
+        "upstream_unreachable" => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
+        _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
+    };
+    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &problem.detail) }
+}
+
 fn blocked() -> Problem {
     Problem::new(
         StatusCode::BAD_GATEWAY,
@@ -351,7 +375,7 @@ pub fn malformed(status: StatusCode) -> Response<Bytes> {
     let (head, body) = error.respond("unread").into_parts();
     let body = match body {
         Body::Full(content) => content,
-        Body::Empty | Body::Upstream(_) => Bytes::new(),
+        Body::Empty | Body::Upstream(_) | Body::Items(_) => Bytes::new(),
     };
     Response::from_parts(head, body)
 }

@@ -41,6 +41,7 @@ impl Service {
         settings: Settings,
         broker: Arc<Broker>,
         upstream: Upstream,
+        via: Via,
         public_base: String,
         instance: String,
     ) -> Self {
@@ -49,7 +50,7 @@ impl Service {
             broker,
             upstream,
             public_base,
-            via: Via::new(&instance),
+            via,
             instance,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -126,6 +127,8 @@ impl Service {
             Endpoint::Confirm(name) => self.confirm(name, request).boxed().await,
             Endpoint::Credentials(name) => self.credentials(name, request).boxed().await,
             Endpoint::Connection(name) => self.connection(name, request).boxed().await,
+            Endpoint::Load(name) => self.load(name, request).boxed().await,
+            Endpoint::Items(name) => self.items(name, request).boxed().await,
             Endpoint::Unknown => Err(HttpError::NotFound),
         }
     }

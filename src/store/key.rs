@@ -49,6 +49,8 @@ kinds! {
     Revocation = "revocation",
     /// Who may do a thing alone. Not a record: it has an owner instead of a sealed value.
     Lease = "lease",
+    /// A place in a list of items. Not a record: it is given out, sealed, and comes back.
+    Cursor = "cursor",
     /// A grant that an integration has without a person (client_credentials).
     ClientGrant = "client-grant",
 }

@@ -51,6 +51,13 @@ impl RequestBody {
         Self(Kind::Empty)
     }
 
+    /// A body of our own, whole.
+    pub fn full(content: impl Into<Bytes>) -> Self {
+        let content = content.into();
+        let size = SizeHint::with_exact(content.len() as u64);
+        Self(Kind::Again { frames: vec![Frame::data(content)].into_iter(), size })
+    }
+
     /// The caller's body. With `keep`, up to [`KEPT_BYTES`] of it can be sent again; the pieces are shared, not copied.
     /// The progress is `None` when there is no body at all.
     pub fn streamed(incoming: Incoming, keep: bool) -> (Self, Option<Arc<Progress>>) {

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyferry::broker::{Begin, Broker, BrokerError, Confirmation, LiveKey, Outcome, Settings};
+use keyferry::broker::{Begin, Broker, BrokerError, Confirmation, LiveKey, Network, Outcome, Settings};
 use keyferry::clock::Clock;
 use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
+use keyferry::route::Via;
 use keyferry::store::{Location, Store};
-use keyferry::upstream::{self, Fetch};
+use keyferry::upstream::{self, Fetch, Upstream};
 use serde_json::json;
 
 use crate::support::{AuthorizationServer, Browser, until};
@@ -40,8 +41,12 @@ impl Scene {
             allow_http: false,
             token_timeout: net.token_timeout,
         };
-        let fetch = Fetch::new(&net).expect("a fetch");
-        let broker = Broker::new(settings, integrations(&server), store, fetch, clock.clone());
+        let network = Network {
+            fetch: Fetch::new(&net).expect("a fetch"),
+            upstream: Upstream::new(&net).expect("an upstream"),
+            via: Via::new("upkeep"),
+        };
+        let broker = Broker::new(settings, integrations(&server), store, network, clock.clone());
         Self { server, broker, clock }
     }
 

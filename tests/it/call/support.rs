@@ -47,7 +47,8 @@ pub(super) fn ready(base_url: &str) -> Ready {
 }
 
 pub(super) fn ready_with_token(base_url: &str, token: &'static str) -> Ready {
-    let api = Api { base_url: template(base_url), headers: vec![], query: vec![], auth: TokenPlace::bearer(), rate: None };
+    let api =
+        Api { base_url: template(base_url), headers: vec![], query: vec![], auth: TokenPlace::bearer(), rate: None };
     Ready::prepare(&api, |_| Some(Cow::Borrowed(token)), true).expect("ready")
 }
 
