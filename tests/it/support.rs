@@ -53,6 +53,6 @@ where
 }
 
 /// A folder or file of `tests/peers`.
-fn peers(path: &str) -> PathBuf {
+pub(crate) fn peers(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(path)
 }

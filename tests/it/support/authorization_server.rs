@@ -27,8 +27,22 @@ pub(crate) struct Client {
 
 /// The names of integrations whose callbacks are registered.
 const INTEGRATIONS: [&str; 16] = [
-    "acme", "other", "third", "notion", "hubspot", "airtable", "github", "notion-compat", "airtable-compat", "drive",
-    "onedrive", "slack", "jira", "dropbox", "linear", "stripe",
+    "acme",
+    "other",
+    "third",
+    "notion",
+    "hubspot",
+    "airtable",
+    "github",
+    "notion-compat",
+    "airtable-compat",
+    "drive",
+    "onedrive",
+    "slack",
+    "jira",
+    "dropbox",
+    "linear",
+    "stripe",
 ];
 
 impl Client {

@@ -18,13 +18,13 @@ export function refusal(status, value, headers = {}) {
 }
 
 /**
- * The first query parameter that is not `allowed`, stands twice or is empty: vendors pass over some of these in silence,
- * and then page one is read for ever.
+ * The first query parameter that is not `allowed`, is empty, or stands twice without being one of `lists`: vendors pass
+ * over some of these in silence, and then page one is read for ever.
  */
-export function oddParameter(url, allowed) {
+export function oddParameter(url, allowed, lists = []) {
   const seen = new Set();
   for (const [name, value] of url.searchParams) {
-    if (!allowed.includes(name) || seen.has(name) || value === '') return name;
+    if (!allowed.includes(name) || value === '' || (seen.has(name) && !lists.includes(name))) return name;
     seen.add(name);
   }
   return undefined;

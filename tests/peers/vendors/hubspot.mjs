@@ -5,6 +5,8 @@ import { BEARER, oddParameter, ok, refusal, samples, size } from './answers.mjs'
 const SAMPLES = samples('hubspot');
 const LIST = /^\/crm\/v3\/objects\/(contacts|companies|deals)$/;
 const PARAMETERS = ['limit', 'after', 'properties', 'propertiesWithHistory', 'associations', 'archived'];
+// With commas between, or again and again, as HubSpot's own SDK sends them.
+export const LISTS = ['properties', 'propertiesWithHistory', 'associations'];
 const MOST = 100;
 // These come whether they are asked for or not.
 const ALWAYS = ['createdate', 'lastmodifieddate', 'hs_lastmodifieddate', 'hs_object_id'];
@@ -21,7 +23,7 @@ export const hubspot = {
     const kind = LIST.exec(url.pathname)?.[1];
     if (method !== 'GET' || !kind) return refusal(404, { status: 'error', message: 'resource not found' });
     if (body.length > 0) return invalid('a GET has no body');
-    const odd = oddParameter(url, PARAMETERS);
+    const odd = oddParameter(url, PARAMETERS, LISTS);
     if (odd) return invalid(`${odd} is not taken like this`);
 
     const query = url.searchParams;
@@ -42,8 +44,9 @@ function pageOf(kind, after) {
 
 // What was not asked for is not there.
 function shown({ properties, associations, ...record }, query) {
-  const wanted = [...ALWAYS, ...(query.get('properties') ?? '').split(',')];
-  const related = (query.get('associations') ?? '').split(',').filter((name) => associations?.[name]);
+  const list = (name) => query.getAll(name).flatMap((text) => text.split(','));
+  const wanted = [...ALWAYS, ...list('properties')];
+  const related = list('associations').filter((name) => associations?.[name]);
   return {
     ...record,
     properties: Object.fromEntries(Object.entries(properties).filter(([name]) => wanted.includes(name))),

@@ -2,6 +2,7 @@
 // the digits of its ids are written over, so that this peer is not what a measurement measures.
 
 import { oddParameter, refusal, size } from './answers.mjs';
+import { LISTS } from './hubspot.mjs';
 import { invalid, mistake } from './notion.mjs';
 
 // Ids are twelve digits, whatever the number of the record.
@@ -46,7 +47,7 @@ export class Synthetic {
 
   #objects({ url }) {
     if (!url.pathname.endsWith('/contacts')) return { status: 200, value: { results: [] } };
-    const odd = oddParameter(url, ['limit', 'after', 'properties', 'associations', 'archived']);
+    const odd = oddParameter(url, ['limit', 'after', 'archived', ...LISTS], LISTS);
     const limit = size(url.searchParams.get('limit'), this.#most, 10);
     const after = url.searchParams.get('after');
     const start = after === null ? 0 : this.#place(after);
