@@ -61,6 +61,12 @@ impl Integration {
         Self { name: "acme", head, path: "", api: format!("{api}\n"), tail: streams.to_owned() }
     }
 
+    /// The same with a base URL that ends in this path.
+    pub(super) fn below(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
     /// The same with other keys of `[api]`.
     pub(super) fn api(mut self, lines: &str) -> Self {
         self.api = format!("{lines}\n");
