@@ -17,7 +17,7 @@ mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
 mod demo; // `keyferry demo`, as a newcomer walks it
-mod items; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte

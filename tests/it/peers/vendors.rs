@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::items::expected;
+use crate::loading::expected;
 use crate::support::{Answer, AuthorizationServer, Process, Request, Vendors, peers, plain_client};
 
 const TOKEN: &str = "a-token";

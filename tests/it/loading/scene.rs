@@ -218,3 +218,8 @@ pub(super) fn ids(items: &[Value]) -> Vec<&str> {
 pub(super) fn array(answer: &Answer) -> Vec<Value> {
     answer.json().as_array().unwrap_or_else(|| panic!("no array: {}", answer.describe())).clone()
 }
+
+/// The present moment, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(keyferry::clock::Clock::System.now().unix_millis() / 1000).expect("after 1970")
+}

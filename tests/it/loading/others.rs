@@ -1,13 +1,11 @@
 //! Eight more vendors, each with a way of paging, of refusing or of saying "no more" of its own: the words of provider
 //! files reach them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
 use super::edges::assert_problem;
 use super::expected::item;
-use super::scene::{Integration, Scene};
+use super::scene::{Integration, Scene, now};
 
 #[tokio::test]
 async fn google_drive_gives_the_fields_that_are_asked_for() {
@@ -86,7 +84,7 @@ visibility = { path = "$.archived", map = { true = false }, default = true }
     assert_eq!(scene.vendors.take().await.len(), 2);
 
     // Busy until the moment that the header names: waited for.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = now();
     let busy = |until: u64| {
         json!({
             "match": "page=2", "mode": "answer", "status": 403, "body": { "message": "API rate limit exceeded" },
@@ -163,7 +161,7 @@ delta = "$page['@odata.deltaLink']"
 
 #[tokio::test]
 async fn slack_ends_with_an_empty_cursor_and_refuses_with_200() {
-    let streams = r#"
+    let streams = r##"
 [[items.streams]]
 name = "channels"
 path = "/conversations.list"
@@ -176,7 +174,7 @@ type = "Channel"
 name = "#{$.name}"
 creation_time = { path = "$.created", format = "unix_s" }
 last_modified_time = { path = "$.updated", format = "unix_ms" }
-"#;
+"##;
     let scene = Scene::new(&[Integration::acme("ok_path = \"$.ok\"", streams).below("/api")]).await;
     let channel = |id: &str, name: &str, created: &str, updated: &str| {
         item(json!({
@@ -238,7 +236,13 @@ last_modified_time = "$.fields.updated"
         project(10000, "Operations"),
         project(10001, "People"),
         project(10002, "Laboratory"),
-        issue("20000", "OPS-1 Move the office", "10000_Project", "2026-06-01T08:00:00.000Z", "2026-11-01T09:00:00.000Z"),
+        issue(
+            "20000",
+            "OPS-1 Move the office",
+            "10000_Project",
+            "2026-06-01T08:00:00.000Z",
+            "2026-11-01T09:00:00.000Z",
+        ),
         issue("20001", "OPS-2 Label the boxes", "20000", "2026-06-02T08:00:00.000Z", "2026-11-02T09:00:00.000Z"),
     ];
     whole(&list.items, &list.problems, &expected);

@@ -1,13 +1,13 @@
 //! Vendors that are slow, busy, broken or closed: what is waited for, what is tried again, what is skipped, and what is
 //! said about the rest. Whatever was read before is kept.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::edges::assert_problem;
 use super::expected;
-use super::scene::{Integration, Scene, array, ids};
+use super::scene::{Integration, Scene, array, ids, now};
 
 const CONTACTS: &str = "/objects/contacts";
 const DEALS: &str = "/objects/deals";
@@ -18,7 +18,7 @@ const QUICK: &str = "retry = { wait = [\"header:retry-after\", \"10ms\"], max = 
 #[tokio::test]
 async fn every_form_of_retry_after_is_waited_for() {
     let scene = Scene::new(&[Integration::hubspot().api(QUICK)]).await;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = now();
     for (value, at_least) in [
         ("1".to_owned(), Duration::from_secs(1)),
         ("0.2".to_owned(), Duration::from_millis(200)),
