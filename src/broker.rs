@@ -4,6 +4,8 @@
 mod access;
 mod ask;
 mod begin;
+mod budget;
+mod circuit;
 mod complete;
 mod confirm;
 mod connections;
@@ -14,13 +16,16 @@ mod entropy;
 mod error;
 mod integration;
 mod items;
+mod limits;
 mod live;
 mod record;
 mod refresh;
+mod report;
 mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,6 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use begin::{Begin, Begun, Started};
+pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
 pub use confirm::Confirmation;
 pub use connections::View;
@@ -37,6 +43,7 @@ pub use integration::Integration;
 pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
 use crate::model::{IntegrationName, Timestamp};
@@ -76,6 +83,10 @@ pub struct Broker {
     network: Network,
     clock: Clock,
     live: live::LiveCache,
+    watches: watch::Watches,
+    budgets: budget::Budgets,
+    shared: limits::Shared,
+    reports: report::Reports,
     sessions: sessions::SessionCache,
     discovered: discovery::Discovered,
     refreshes: single_flight::SingleFlight,
@@ -92,15 +103,21 @@ impl Broker {
         network: Network,
         clock: Clock,
     ) -> Arc<Self> {
-        let integrations =
-            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration)));
+        let integrations: HashMap<_, _> =
+            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration))).collect();
+        let watches = watch::Watches::new(integrations.values().map(Arc::as_ref));
+        let (reports, reported) = report::Reports::new(store.is_shared() && watches.have_rates());
         let broker = Arc::new(Self {
             settings,
-            integrations: integrations.collect(),
+            integrations,
             store,
             network,
             clock,
             live: live::LiveCache::default(),
+            watches,
+            budgets: budget::Budgets::default(),
+            shared: limits::Shared::default(),
+            reports,
             sessions: sessions::SessionCache::default(),
             discovered: discovery::Discovered::default(),
             refreshes: single_flight::SingleFlight::default(),
@@ -108,6 +125,9 @@ impl Broker {
             closing: AtomicBool::new(false),
         });
         broker.follow_changes();
+        if let Some(reported) = reported {
+            tokio::spawn(report::run(Arc::downgrade(&broker), reported));
+        }
         broker
     }
 

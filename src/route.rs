@@ -5,10 +5,13 @@ mod api;
 pub mod headers;
 mod rate;
 mod ready;
+mod retry_after;
 mod target;
 
 pub use api::{Api, TokenPlace};
 pub use headers::{LoopDetected, Via};
-pub use rate::Rate;
+pub(crate) use rate::{HORIZON, micros};
+pub use rate::{LONGEST_WAIT, Level, Rate, Spend, Spent};
 pub use ready::{Destination, Ready, ReadyError};
+pub use retry_after::retry_after;
 pub use target::{Target, TargetError};

@@ -44,6 +44,7 @@ use self::embedded::Embedded;
 use self::redis::Redis;
 use self::seal::Seals;
 use crate::clock::Clock;
+use crate::route::{Rate, Spend, Spent};
 
 pub use self::error::{Cause, StoreError, Unopenable};
 pub use self::key::{Key, Kind};
@@ -308,6 +309,31 @@ impl Store {
         match &self.0.backend {
             Backend::Embedded(_) => true,
             Backend::Redis(redis) => redis.is_synced(),
+        }
+    }
+
+    /// Whether other processes can have the same store.
+    pub fn is_shared(&self) -> bool {
+        match &self.0.backend {
+            Backend::Embedded(_) => false,
+            Backend::Redis(_) => true,
+        }
+    }
+
+    /// Spends from a rate budget, atomically over all processes that share the store; the inner refusal is
+    /// [`Rate::spend`]'s. `None` when nobody shares it: then the caller's own count is all there is.
+    ///
+    /// A budget is forgotten once it is full, so there is nothing to clear. It is no record, is not sealed, and a
+    /// Redis that fails over may forget some of what was spent.
+    pub async fn spend(
+        &self,
+        budget: &Key,
+        rate: Rate,
+        spend: Spend,
+    ) -> Result<Option<Result<Spent, Duration>>, StoreError> {
+        match &self.0.backend {
+            Backend::Embedded(_) => Ok(None),
+            Backend::Redis(redis) => redis.spend(budget, rate, spend, self.0.clock.now()).await.map(Some),
         }
     }
 

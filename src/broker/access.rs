@@ -133,7 +133,8 @@ impl Broker {
         let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
         let integration = self.integration_of(&stored.connection.key)?;
         let ready = self.ready(integration, &stored, &grant)?;
-        Ok(self.live.put(ticket, stored, grant, version, ready))
+        let budget = self.budget_of(&stored.connection.key)?;
+        Ok(self.live.put(ticket, stored, grant, version, ready, budget))
     }
 
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::record::{self, Stored};
 use super::{Broker, BrokerError};
-use crate::model::{Connection, ConnectionKey, Grant, IntegrationName};
+use crate::model::{Connection, ConnectionKey, Grant, IntegrationName, Timestamp};
 use crate::store::{Event, Key, Kind};
 
 /// A connection and what of its grant may be shown.
@@ -18,7 +18,7 @@ pub struct View {
     /// The scopes granted.
     pub scopes: Vec<String>,
     /// When the access token ends; it is refreshed before.
-    pub expires_at: Option<crate::model::Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// Values captured from callback and token answers. Captures named in a file hold no token.
     pub captured: std::collections::BTreeMap<String, String>,
 }
@@ -27,8 +27,23 @@ pub struct View {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Change {
-    Connection { integration: String, org: String, user: String, version: u64 },
-    Session { fingerprint: String },
+    Connection {
+        integration: String,
+        org: String,
+        user: String,
+        version: u64,
+    },
+    Session {
+        fingerprint: String,
+    },
+    /// A provider asked for a pause of a rate budget; `until` in milliseconds since the epoch.
+    Pause {
+        integration: String,
+        org: String,
+        user: String,
+        part: String,
+        until: i64,
+    },
 }
 
 pub(super) fn key(key: &ConnectionKey) -> Key {
@@ -62,6 +77,24 @@ impl Broker {
     pub(super) async fn tell_session(&self, fingerprint: &str) {
         self.sessions.forget(fingerprint);
         self.announce(&Change::Session { fingerprint: fingerprint.to_owned() }).await;
+    }
+
+    /// Tells the other replicas of a pause. Whoever misses it is asked for one by the provider itself.
+    pub(super) fn tell_pause(&self, key: &ConnectionKey, part: &str, until: Timestamp) {
+        let change = Change::Pause {
+            integration: key.integration.as_str().to_owned(),
+            org: key.person.org.as_str().to_owned(),
+            user: key.person.user.as_str().to_owned(),
+            part: part.to_owned(),
+            until: until.unix_millis(),
+        };
+        let (Ok(message), store) = (serde_json::to_string(&change), self.store.clone()) else { return };
+        // The call that was asked to pause does not wait for it.
+        tokio::spawn(async move {
+            if let Err(error) = store.notify(&message).await {
+                tracing::debug!(%error, "a pause could not be announced");
+            }
+        });
     }
 
     async fn announce(&self, change: &Change) {
@@ -99,6 +132,12 @@ impl Broker {
                 self.live.changed(&ConnectionKey { integration, person }, version);
             }
             Ok(Change::Session { fingerprint }) => self.sessions.forget(&fingerprint),
+            Ok(Change::Pause { integration, org, user, part, until }) => {
+                let Ok(integration) = IntegrationName::parse(&integration) else { return };
+                let Ok(person) = record::person(&org, &user) else { return };
+                let until = Timestamp::from_unix_millis(until);
+                self.paused_elsewhere(&ConnectionKey { integration, person }, &part, until);
+            }
             Err(error) => tracing::warn!(%error, "a message of another replica cannot be read"),
         }
     }

@@ -45,6 +45,18 @@ pub enum BrokerError {
     /// The address check refused to dial.
     #[error("the address is blocked: {0}")]
     Blocked(String),
+    /// The connection's rate budget is used up, or its provider asked for a pause.
+    #[error("the rate budget is used up")]
+    RateLimited {
+        /// When it is worth another try.
+        retry_after: Duration,
+    },
+    /// The provider keeps failing, and is not asked for a while.
+    #[error("the circuit is open")]
+    CircuitOpen {
+        /// When it is asked again.
+        retry_after: Duration,
+    },
     /// The store cannot be reached, or holds what cannot be opened.
     #[error(transparent)]
     Store(Arc<StoreError>),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::LimitMode;
 use crate::model::{IntegrationName, Secret};
 use crate::provider::Provider;
 
@@ -25,4 +26,6 @@ pub struct Integration {
     pub variables: BTreeMap<String, String>,
     /// Sent as `redirect_uri` instead of our callback's URL, for providers that register an alias.
     pub redirect_uri: Option<String>,
+    /// What becomes of proxied calls over their budget.
+    pub limits: LimitMode,
 }

@@ -2,7 +2,6 @@
 //! decide; whose token it is done with, and how fast, is decided here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +9,7 @@ use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::{Broker, BrokerError, Integration, Live, LiveKey, entropy};
+use super::{Broker, BrokerError, CallOutcome, Integration, Live, LiveKey, entropy};
 use crate::items::{Answer, Options, Outage, PageRequest, Position, Problem, Step, Walk};
 use crate::model::{ConnectionKey, Item};
 use crate::route::{Target, headers};
@@ -177,20 +176,9 @@ impl Loading {
             return Err(BrokerError::NotConnected);
         }
         self.live = current;
-        let outcome = match self.broker.admit(&self.integration) {
-            Ok(()) => {
-                let allowed = self.broker.reserve(&self.integration, &self.key, &page.budget, self.walk.longest_wait());
-                match allowed.await {
-                    Ok(wait) => {
-                        if !wait.is_zero() {
-                            tokio::time::sleep(wait).await;
-                        }
-                        self.exchange(&page).await?
-                    }
-                    Err(retry_after) => Err(Outage::OverBudget(retry_after)),
-                }
-            }
-            Err(retry_after) => Err(Outage::CircuitOpen(retry_after)),
+        let outcome = match self.turn(&page.budget).await {
+            Ok(()) => self.exchange(&page).await?,
+            Err(outage) => Err(outage),
         };
         let jitter = entropy::unit()?;
         match outcome {
@@ -205,6 +193,16 @@ impl Loading {
         Ok(())
     }
 
+    /// Waits until the budget and the circuit let a request go.
+    async fn turn(&self, budget: &str) -> Result<(), Outage> {
+        let wait = self.broker.reserve(&self.integration, &self.key, budget, self.walk.longest_wait());
+        let wait = wait.await.map_err(Outage::OverBudget)?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        self.broker.admit(&self.integration).map_err(Outage::CircuitOpen)
+    }
+
     /// A provider that said "too many" is left alone by everybody who uses this connection, for as long as it said.
     fn hold_back(&mut self, status: StatusCode, budget: &str) {
         if status != StatusCode::TOO_MANY_REQUESTS {
@@ -212,7 +210,7 @@ impl Loading {
         }
         let step = self.walk.next();
         if let Step::Wait(wait) = &step {
-            self.broker.pause_budget(&self.integration, &self.key, budget, *wait);
+            self.broker.pause(&self.integration, &self.key, budget, *wait);
         }
         self.step = Some(step);
     }
@@ -225,7 +223,14 @@ impl Loading {
             Ok(answer) => whole(answer).await,
             Err(error) => Err(PageError::Upstream(error)),
         };
-        self.broker.outcome(&self.integration, CallOutcome::of(&answer));
+        self.broker.outcome(
+            &self.integration,
+            match &answer {
+                Ok(answer) => CallOutcome::of_status(answer.status()),
+                Err(PageError::Upstream(error)) => CallOutcome::of_error(error),
+                Err(PageError::TooLarge) => CallOutcome::Answered,
+            },
+        );
         match answer {
             Ok(answer) => Ok(Ok(answer)),
             Err(PageError::TooLarge) => Ok(Err(Outage::TooLarge)),
@@ -293,25 +298,4 @@ fn request(broker: &Broker, live: &Live, page: &PageRequest) -> Result<Request<R
     *request.uri_mut() = path_and_query.into();
     *request.headers_mut() = fields;
     Ok(request)
-}
-
-// STUBS until the budgets are merged.
-pub(super) enum CallOutcome {
-    Success,
-    Failure,
-}
-impl CallOutcome {
-    fn of(_: &Result<Response<Vec<u8>>, PageError>) -> Self {
-        Self::Success
-    }
-}
-impl Broker {
-    fn admit(&self, _: &Integration) -> Result<(), Duration> {
-        Ok(())
-    }
-    async fn reserve(&self, _: &Integration, _: &ConnectionKey, _: &str, _: Duration) -> Result<Duration, Duration> {
-        Ok(Duration::ZERO)
-    }
-    fn outcome(&self, _: &Integration, _: CallOutcome) {}
-    fn pause_budget(&self, _: &Integration, _: &ConnectionKey, _: &str, _: Duration) {}
 }

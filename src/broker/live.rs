@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
+use super::budget::Budget;
 use super::record::Stored;
 use crate::model::{Connection, ConnectionKey, Freshness, Grant, Timestamp};
 use crate::route::Ready;
@@ -21,6 +22,8 @@ pub struct Live {
     pub connection: Connection,
     /// Where calls go and what they carry.
     pub ready: Arc<Ready>,
+    /// Its rate budget, which outlives its tokens.
+    pub(super) budget: Arc<Budget>,
     pub(super) grant: Grant,
     pub(super) variables: std::collections::BTreeMap<String, String>,
     /// The version of the record that it came from.
@@ -112,11 +115,13 @@ impl LiveCache {
         grant: Grant,
         version: u64,
         ready: Arc<Ready>,
+        budget: Arc<Budget>,
     ) -> Arc<Live> {
         let live = Arc::new(Live {
             connection: stored.connection,
             variables: stored.variables,
             ready,
+            budget,
             grant,
             version,
             ticket,

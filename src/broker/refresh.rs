@@ -6,14 +6,20 @@
 //! attempt: a provider with a grace period honours it, one without would have refused any other course as well.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
 
 use super::record::Stored;
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, connections, entropy, values};
-use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant, Timestamp};
+use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
+use crate::route::retry_after;
 use crate::store::{Event, Expected, Key, Kind, Written};
+
+/// A provider may slow us, not stop us for a day.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Broker {
     /// Refreshes the connection whose record had this version, or takes what another replica made of it meanwhile.
@@ -69,7 +75,7 @@ impl Broker {
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
-            Err(error) => return Err(self.pause(key, error, None)),
+            Err(error) => return Err(self.pause_refreshes(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
         match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, asked_at) {
@@ -86,8 +92,9 @@ impl Broker {
                 if matches!(error, TokenError::ClientRefused { .. }) {
                     tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
                 }
-                let asked = retry_after(answer.headers.get("retry-after"), self.clock.now());
-                Err(self.pause(key, error.into(), asked))
+                let asked = answer.headers.get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
+                let asked = asked.map(|wait| wait.min(LONGEST_PAUSE));
+                Err(self.pause_refreshes(key, error.into(), asked))
             }
         }
     }
@@ -196,7 +203,7 @@ impl Broker {
         }
     }
 
-    fn pause(&self, key: &ConnectionKey, error: BrokerError, asked: Option<Duration>) -> BrokerError {
+    fn pause_refreshes(&self, key: &ConnectionKey, error: BrokerError, asked: Option<Duration>) -> BrokerError {
         let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
         let pause = self.refreshes.pause(key, asked, jitter);
         tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");
@@ -230,41 +237,5 @@ async fn next_message(changes: &mut tokio::sync::broadcast::Receiver<Event>) {
             Ok(Event::Message(_)) | Err(_) => return,
             Ok(Event::Lost | Event::Synced) => {}
         }
-    }
-}
-
-/// Seconds or an HTTP date (RFC 9110 section 10.2.3), at most ten minutes: a provider may slow us, not stop us for a
-/// day.
-fn retry_after(header: Option<&http::HeaderValue>, now: Timestamp) -> Option<Duration> {
-    let text = header?.to_str().ok()?.trim();
-    let asked = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-        Err(_) => {
-            let date: SystemTime = httpdate::parse_http_date(text).ok()?;
-            Timestamp::from(date).since(now)
-        }
-    };
-    Some(asked.min(Duration::from_secs(600)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_in_its_forms() {
-        fn check(text: &str, expected: Option<u64>) {
-            let header = http::HeaderValue::try_from(text).expect("a header value");
-            let now = Timestamp::from_unix_millis(784_111_777_000);
-            assert_eq!(retry_after(Some(&header), now).map(|wait| wait.as_secs()), expected, "{text:?}");
-        }
-        check("10", Some(10));
-        check("2.0", Some(2));
-        check("0", Some(0));
-        check("Sun, 06 Nov 1994 08:49:57 GMT", Some(20));
-        check("Sun, 06 Nov 1994 08:00:00 GMT", Some(0));
-        check("86400", Some(600));
-        check("-1", None);
-        check("soon", None);
     }
 }

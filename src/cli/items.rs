@@ -58,17 +58,21 @@ pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outc
     let shows_progress = io::stderr().is_terminal();
     let mut count = 0;
     let mut ending = None;
+    let mut waiting = Vec::new();
     while let Some(line) = lines.next().await? {
         // Every line is an item but the last, which says how the list ended.
         if let Some(item) = ending.replace(line) {
-            if !print(&item) {
-                // Whoever reads has enough: `keyferry items … | head`.
-                return Ok(());
-            }
+            waiting.extend_from_slice(&item);
+            waiting.push(b'\n');
             count += 1;
             if shows_progress && count % PROGRESS_EVERY == 0 {
                 progress(format_args!("{count} items"));
             }
+        }
+        // What came together goes out together.
+        if !lines.has_more_at_hand() && !print(&std::mem::take(&mut waiting)) {
+            // Whoever reads has enough: `keyferry items … | head`.
+            return Ok(());
         }
     }
     if shows_progress {

@@ -246,6 +246,11 @@ pub(super) struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// Whether the next line has come already.
+    pub(super) fn has_more_at_hand(&self) -> bool {
+        self.buffer[self.taken..].contains(&b'\n')
+    }
+
     /// The next line without its end; `None` at the end, and for what follows the last line's end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let mut searched = self.taken;

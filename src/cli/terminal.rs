@@ -9,10 +9,10 @@ pub(super) fn say(line: impl Display) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// A line of data, on standard output; false once nobody reads any more.
-pub(super) fn print(line: &[u8]) -> bool {
+/// Lines of data, each with its end, on standard output; false once nobody reads any more.
+pub(super) fn print(lines: &[u8]) -> bool {
     let mut output = io::stdout().lock();
-    output.write_all(line).and_then(|()| output.write_all(b"\n")).is_ok()
+    output.write_all(lines).and_then(|()| output.flush()).is_ok()
 }
 
 /// How far it is, on standard error, in place of what was said of that before.

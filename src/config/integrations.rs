@@ -9,7 +9,7 @@ use super::problem::{Fault, Place, Problem, did_you_mean, quoted};
 use super::provider;
 use super::reader::Table;
 use super::secrets::Resolved;
-use crate::broker::Integration;
+use crate::broker::{Integration, LimitMode};
 use crate::mapping::Encoding;
 use crate::model::{IntegrationName, Secret};
 use crate::oauth::AuthMethod;
@@ -38,6 +38,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
+            limits: LimitMode::default(),
         });
     }
     integrations.sort_by(|one, other| one.name.cmp(&other.name));
@@ -60,6 +61,10 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let variables = table.texts("variables", "Values for the provider's variables.");
     let doc = "Sent as redirect_uri instead of our callback, for providers that register an alias.";
     let redirect_uri = table.parsed("redirect_uri", doc, redirect_uri);
+
+    let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
+    let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
+    let limits = table.word("limits", doc, &modes);
 
     let provider = find_provider(table, library, name, provider_id.as_deref())?;
     check_variables(table, &provider, &variables, allow_http);
@@ -92,6 +97,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
+        limits: limits.unwrap_or_default(),
     })
 }
 

@@ -5,13 +5,14 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use super::body::Body;
+use super::openapi;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 
 impl Service {
     /// Answers one request on the admin listener.
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
-        if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+        if !matches!(request.uri().path(), "/healthz" | "/readyz" | "/openapi.json") {
             return HttpError::NotFound.respond("admin");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -19,6 +20,9 @@ impl Service {
         }
         if request.uri().path() == "/healthz" {
             return json_response(StatusCode::OK, &json!({ "status": "alive" }));
+        }
+        if request.uri().path() == "/openapi.json" {
+            return openapi::admin();
         }
         self.readiness().await
     }

@@ -9,10 +9,10 @@ use hyper::body::Incoming;
 
 use super::body::Body;
 use super::caller::{Named, identify};
-use super::forward::forward;
+use super::forward::{ForwardError, forward};
 use super::respond::{FORWARDED, HttpError};
 use super::service::Service;
-use crate::broker::LiveKey;
+use crate::broker::{LimitMode, LiveKey};
 use crate::model::ConnectionKey;
 use crate::route::Target;
 
@@ -57,7 +57,21 @@ impl Service {
                 }
             }
         };
-        let may_renew = live.age(self.broker.now()) > RENEWABLE_AGE;
-        Ok(forward(&self.upstream, &self.via, &live.ready, request, &target, may_renew, renew).await?)
+        let now = self.broker.now();
+        match integration.limits {
+            LimitMode::Observe => self.broker.note(&live, now),
+            // Boxed, as it may ask the store.
+            LimitMode::Delay | LimitMode::Reject => {
+                self.broker.keep_to_limits(&live).boxed().await.map_err(|error| self.failed(error, integration))?;
+            }
+        }
+        let may_renew = live.age(now) > RENEWABLE_AGE;
+        let answer = forward(&self.upstream, &self.via, &live.ready, request, &target, may_renew, renew).await;
+        match &answer {
+            Ok(answer) => self.broker.answered(&live, answer.status(), answer.headers()),
+            Err(ForwardError::Upstream(error)) => self.broker.unanswered(&live, error),
+            Err(ForwardError::Method(_) | ForwardError::Loop(_) | ForwardError::Target(_)) => {}
+        }
+        Ok(answer?)
     }
 }

@@ -21,10 +21,10 @@ impl Service {
         let (head, _) = request.into_parts();
         let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
         // A back end that names nobody gets the list without anybody's status.
-        let person = caller.person(Named::from_headers(&head.headers)?);
-        let person = match (person, &caller) {
+        let named = Named::from_headers(&head.headers)?;
+        let person = match (caller.person(named), &caller) {
             (Ok(person), _) => Some(person),
-            (Err(_), Caller::Key(_)) => None,
+            (Err(_), Caller::Key(_)) if named == Named::default() => None,
             (Err(error), _) => return Err(error),
         };
         let mut list = Vec::new();

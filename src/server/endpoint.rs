@@ -8,6 +8,8 @@ use crate::route::{Target, TargetError};
 pub(crate) enum Endpoint<'a> {
     /// `/integrations`.
     Integrations,
+    /// `/integrations/openapi.json`.
+    OpenApi,
     /// `/integrations/sessions`.
     Sessions,
     /// `/integrations/{i}/authorize`.
@@ -43,6 +45,7 @@ impl<'a> Endpoint<'a> {
         let mut segments = rest.split('/');
         Ok(match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some(""), None | Some(""), None, None) => Self::Integrations,
+            (Some(""), Some("openapi.json"), None, None) => Self::OpenApi,
             (Some(""), Some("sessions"), None, None) => Self::Sessions,
             (Some(""), Some(name), Some("authorize"), None) => Self::Authorize(name),
             (Some(""), Some(name), Some("oauth2callback"), None) => Self::Callback(name),
@@ -58,7 +61,7 @@ impl<'a> Endpoint<'a> {
     /// The methods that the endpoint knows, for 405's `Allow`; `None` when it takes any.
     pub(crate) fn methods(&self) -> Option<&'static str> {
         match self {
-            Self::Integrations => Some("GET, HEAD"),
+            Self::Integrations | Self::OpenApi => Some("GET, HEAD"),
             Self::Sessions => Some("POST, DELETE"),
             Self::Authorize(_) | Self::Callback(_) => Some("GET, POST"),
             Self::Confirm(_) | Self::Credentials(_) | Self::Load(_) => Some("POST"),
@@ -80,6 +83,7 @@ mod tests {
         }
         check("/integrations", "", Endpoint::Integrations);
         check("/integrations/?x=1", "", Endpoint::Integrations);
+        check("/integrations/openapi.json", "", Endpoint::OpenApi);
         check("/integrations/sessions", "", Endpoint::Sessions);
         check("/integrations/hubspot/authorize?a=/b", "", Endpoint::Authorize("hubspot"));
         check("/integrations/hubspot/oauth2callback", "", Endpoint::Callback("hubspot"));

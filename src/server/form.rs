@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Limits;
 use super::respond::HttpError;
 
-/// Names and values, each name once; a JSON object inside becomes `outer.inner`.
+/// Names and values, each name once; what JSON has inside `variables` becomes `variables.name`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Form(BTreeMap<String, String>);
 
@@ -93,19 +93,24 @@ impl Form {
     fn insert_json(&mut self, name: String, value: Value) -> Result<(), HttpError> {
         match value {
             Value::Null => Ok(()),
+            Value::Object(fields) if name == "variables" => {
+                fields.into_iter().try_for_each(|(inner, value)| self.insert_json(format!("variables.{inner}"), value))
+            }
+            _ if name == "variables" => Err(HttpError::bad_request("variables has to be an object.")),
             Value::String(text) => self.insert(name, text),
             Value::Number(number) => self.insert(name, number.to_string()),
             Value::Bool(flag) => self.insert(name, flag.to_string()),
-            Value::Array(list) => {
+            // A list is words with spaces between them, and the object that `load` takes is what it would be as text.
+            Value::Array(list) if matches!(name.as_str(), "integrations" | "scope") => {
                 let words: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
                 let words =
                     words.ok_or_else(|| HttpError::bad_request("A list in the JSON body holds what is not text."))?;
                 self.insert(name, words.join(" "))
             }
-            Value::Object(fields) => fields.into_iter().try_for_each(|(inner, value)| match value {
-                Value::Object(_) => Err(HttpError::bad_request("The JSON body is nested too deep.")),
-                value => self.insert_json(format!("{name}.{inner}"), value),
-            }),
+            Value::Object(_) if name == "credentials" => self.insert(name, value.to_string()),
+            Value::Array(_) | Value::Object(_) => {
+                Err(HttpError::bad_request("A field of the JSON body is a list or an object where a text belongs."))
+            }
         }
     }
 
@@ -180,9 +185,15 @@ mod tests {
         );
         check(
             "application/json",
-            r#"{"variables":{"subdomain":"acme"},"n":3,"s":["a","b"]}"#,
-            Ok(&[("n", "3"), ("s", "a b"), ("variables.subdomain", "acme")]),
+            r#"{"variables":{"subdomain":"acme"},"n":3,"scope":["a","b"]}"#,
+            Ok(&[("n", "3"), ("scope", "a b"), ("variables.subdomain", "acme")]),
         );
+        let handle = r#"{"captured":{"hub_id":"1"},"scopes":["a"]}"#;
+        check("application/json", &format!("{{\"credentials\":{handle}}}"), Ok(&[("credentials", handle)]));
+        check("application/json", r#"{"user_id":["ada","bob"]}"#, Err(400));
+        check("application/json", r#"{"user_id":{}}"#, Err(400));
+        check("application/json", r#"{"variables":{"a":{}}}"#, Err(400));
+        check("application/json", r#"{"variables":"a"}"#, Err(400));
         check("", "", Ok(&[]));
         check("", "x", Err(415));
         check("text/plain", "x", Err(415));

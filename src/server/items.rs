@@ -147,21 +147,22 @@ fn handle(
 ) -> Result<(ConnectionKey, Option<String>), HttpError> {
     let mistake =
         || HttpError::bad_request("Send `credentials`: the JSON object that the credentials endpoint answered.");
-    // In a JSON body the object may stand as it is, without being quoted into a text.
-    let inside = form.under("credentials");
-    let handle: Value = match form.get("credentials") {
-        Some(text) => serde_json::from_str(text).map_err(|_| mistake())?,
-        None if !inside.is_empty() => inside.into_iter().map(|(name, value)| (name, Value::String(value))).collect(),
-        None => return Err(mistake()),
-    };
+    // In a JSON body the object may stand as it is; the form has it as text all the same.
+    let text = form.get("credentials").ok_or_else(mistake)?;
+    let handle: Value = serde_json::from_str(text).map_err(|_| mistake())?;
     if !handle.is_object() {
         return Err(mistake());
     }
-    let text = |name: &str| handle.get(name).and_then(Value::as_str);
-    if text("integration").is_some_and(|named| named != integration.name.as_str()) {
+    let text = |name: &str| match handle.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
+        // A number that was overlooked would make the person somebody else.
+        Some(_) => Err(mistake()),
+    };
+    if text("integration")?.is_some_and(|named| named != integration.name.as_str()) {
         return Err(HttpError::bad_request("The credentials are of another integration."));
     }
-    let from_handle = Form::from_pairs([("org_id", text("org_id")), ("user_id", text("user_id"))]);
+    let from_handle = Form::from_pairs([("org_id", text("org_id")?), ("user_id", text("user_id")?)]);
     let outside = named(headers, form)?;
     let inside = named(headers, &from_handle)?;
     let agree = |one: Option<&str>, other: Option<&str>| one.is_none() || other.is_none() || one == other;
@@ -170,7 +171,7 @@ fn handle(
     }
     let form = if inside.org.or(inside.user).is_some() { &from_handle } else { form };
     let key = person_key(caller, integration, headers, form)?;
-    Ok((key, text("connection").map(str::to_owned)))
+    Ok((key, text("connection")?.map(str::to_owned)))
 }
 
 /// Whether the client asks for a JSON document and not for lines. Lines are the default.

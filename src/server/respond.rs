@@ -169,6 +169,10 @@ impl HttpError {
         let problem = self.problem();
         let (status, code) = (problem.status.as_u16(), problem.code);
         match self {
+            // Said once, when the circuit opened.
+            Self::Broker(BrokerError::CircuitOpen { .. }, _) => {
+                tracing::debug!(request.id = request_id, status, code, "refused");
+            }
             Self::Broker(error, _) if problem.status.is_server_error() => {
                 tracing::error!(request.id = request_id, status, code, cause = %error, "request failed");
             }
@@ -269,6 +273,22 @@ fn broker_problem(error: &BrokerError) -> Problem {
                 StatusCode::BAD_GATEWAY,
                 "token_endpoint_failed",
                 "The provider did not give a token. Nothing that stood before is lost; try again.",
+            )
+        },
+        BrokerError::RateLimited { retry_after } => Problem {
+            retry_after: Some(*retry_after),
+            ..plain(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "The provider takes no more calls of this connection for now. Wait as long as Retry-After says.",
+            )
+        },
+        BrokerError::CircuitOpen { retry_after } => Problem {
+            retry_after: Some(*retry_after),
+            ..plain(
+                StatusCode::BAD_GATEWAY,
+                "upstream_unreachable",
+                "The provider has been failing, so it was not asked. It is asked again after as long as Retry-After says.",
             )
         },
         BrokerError::Blocked(_) => blocked(),
@@ -382,7 +402,12 @@ pub fn malformed(status: StatusCode) -> Response<Bytes> {
 
 /// JSON of our own: never stored by anybody.
 pub(crate) fn json_response(status: StatusCode, document: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(document.to_string()));
+    json_text(status, document.to_string())
+}
+
+/// The same of JSON that is text already.
+pub(crate) fn json_text(status: StatusCode, document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -14,6 +14,7 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::cors;
 use super::endpoint::Endpoint;
+use super::openapi;
 use super::origin::{self, Crossing};
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration};
@@ -118,6 +119,7 @@ impl Service {
             Endpoint::Call(target) => self.call(target, request).await,
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             Endpoint::Integrations => self.integrations(request).boxed().await,
+            Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
             Endpoint::Sessions => self.sessions(request).boxed().await,
             Endpoint::Authorize(name) => self.authorize(name, request).boxed().await,
             Endpoint::Callback(name) => {

@@ -51,6 +51,8 @@ kinds! {
     Lease = "lease",
     /// A place in a list of items. Not a record: it is given out, sealed, and comes back.
     Cursor = "cursor",
+    /// What is left of a rate budget. Not a record: it holds a number in the clear, as scripts count with it.
+    Budget = "budget",
     /// A grant that an integration has without a person (client_credentials).
     ClientGrant = "client-grant",
 }

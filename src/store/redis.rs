@@ -24,6 +24,8 @@ use super::key::Key;
 use super::notice::Event;
 use super::settings::Settings;
 use super::{Expected, Keep, Lease, Sealed};
+use crate::model::Timestamp;
+use crate::route::{HORIZON, LONGEST_WAIT, Level, Rate, Spend, Spent, micros};
 
 /// Writes when what is expected is there. A record begins with the eight bytes of its version.
 const PUT: &str = r"
@@ -50,6 +52,29 @@ const DELETE: &str = r"
 local stored = redis.call('GET', KEYS[1])
 if not stored or string.sub(stored, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
+
+/// Spends from a rate budget: `Rate::spend`, line by line. Every number is a whole one below 2^53, which Lua counts
+/// exactly. A level is kept until the budget is full, and a second longer for clocks that do not agree.
+const SPEND: &str = r"
+local now, interval, burst, horizon = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local full_at = tonumber(redis.call('GET', KEYS[1]) or '0') or 0
+if full_at > now + burst + horizon then full_at = now + burst end
+local wait
+if ARGV[5] == 'reserve' then
+  local arrives = math.max(now, tonumber(ARGV[6]))
+  local following = math.max(full_at, arrives) + interval
+  wait = math.max(arrives, following - burst) - now
+  if wait > tonumber(ARGV[7]) then return {0, wait, full_at} end
+  full_at = following
+else
+  local before = math.max(full_at, now)
+  wait = math.max(before + interval - burst - now, 0)
+  local spent = before + math.min(interval * tonumber(ARGV[6]), burst)
+  full_at = math.max(full_at, math.min(spent, now + burst))
+end
+local keep = math.ceil((full_at - now) / 1000) + 1000
+redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', string.format('%.0f', keep))
+return {1, wait, full_at}";
 
 /// Redis counts a lifetime in signed 64 bits of milliseconds and adds the time to it; a century is enough.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -117,6 +142,29 @@ impl Redis {
         script.arg(&lease.owner);
         // The owner is random, so a second attempt finds its own lease or none.
         self.link.query(&script, Repeat::Harmless).await.map(drop)
+    }
+
+    /// The time is the caller's: replicas' clocks agree as far as their machines' do, and no script has to ask for it.
+    pub(super) async fn spend(
+        &self,
+        budget: &Key,
+        rate: Rate,
+        spend: Spend,
+        now: Timestamp,
+    ) -> Result<Result<Spent, Duration>, StoreError> {
+        let mut script = self.script(SPEND, budget);
+        script.arg(micros(now)).arg(rate.interval()).arg(rate.burst()).arg(HORIZON);
+        match spend {
+            Spend::Reserve { opens_at, cap } => {
+                let cap = u64::try_from(cap.min(LONGEST_WAIT).as_micros()).unwrap_or(u64::MAX);
+                script.arg("reserve").arg(micros(opens_at)).arg(cap)
+            }
+            Spend::Note { calls } => script.arg("note").arg(calls),
+        };
+        let answer = self.link.query(&script, Repeat::Never).await.map_err(|error| foreign(error, budget.as_str()))?;
+        let (is_granted, wait, level): (bool, u64, u64) = from_redis_value(answer).map_err(unexpected)?;
+        let wait = Duration::from_micros(wait);
+        Ok(if is_granted { Ok(Spent { level: Level::from_micros(level), wait }) } else { Err(wait) })
     }
 
     /// The cursor is Redis' own; in a Cluster the node's address goes before it.

@@ -1,6 +1,7 @@
 //! One test binary: one link, and no file that is run by accident. Each module is named here.
 
 mod config; // every mistake and its sentence, precedence, the sample
+mod examples; // what the examples show is so
 mod layers; // a module names only lower ones
 mod readme; // every key explained, every block of TOML loads
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
@@ -18,6 +19,7 @@ mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
 mod demo; // `keyferry demo`, as a newcomer walks it
 mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte

@@ -1,6 +1,7 @@
 //! The `[api]` table: where calls go, what they carry by default, and where the token stands.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use super::ReadApi;
 use super::host::HostRule;
@@ -9,7 +10,7 @@ use super::tables::{header_name, header_template, headers, parameters};
 use crate::config::problem::Fault;
 use crate::config::reader::Table;
 use crate::mapping::Template;
-use crate::route::{Api, TokenPlace};
+use crate::route::{Api, Rate, TokenPlace};
 
 /// Headers that a provider file cannot preset: the token has a key of its own, and cookies are never sent.
 const RESERVED: [(&str, &str); 2] =
@@ -27,8 +28,9 @@ pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Op
     let doc = "Query parameters that are added unless the caller sends them.";
     let query = parameters(table, "query", doc, names, Stage::ApiQuery, &[]);
     let auth = table.table("auth", "Where a call carries the access token.", |table| token_place(table, names));
-    table.later(&["rate", "retry"], super::unknown_yet);
-    Some((Api { base_url: base_url?, headers, query, auth: auth?, rate: None }, rule.guards))
+    let rate = table.optional_table("rate", "How many calls of one connection the provider takes.", rate);
+    table.later(&["retry"], super::unknown_yet);
+    Some((Api { base_url: base_url?, headers, query, auth: auth?, rate }, rule.guards))
 }
 
 fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
@@ -41,6 +43,12 @@ fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
         return Err(Fault::new("holds a `.` or `..` segment", "write the path without it"));
     }
     Ok(template)
+}
+
+fn rate(table: &mut Table<'_>) -> Option<Rate> {
+    let limit = table.integer("limit", "Most calls in the span.", 1..=u32::MAX);
+    let per = table.positive_duration("per", "The span.");
+    Some(Rate { limit: NonZeroU32::new(limit?)?, per: per? })
 }
 
 fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {

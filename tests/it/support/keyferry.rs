@@ -138,6 +138,16 @@ impl Keyferry {
         Request::new(&self.http, method, &format!("http://{}{path}", self.address))
     }
 
+    /// A request to its admin listener.
+    pub(crate) fn admin_request(&self, method: &str, path: &str) -> Request {
+        Request::new(&self.http, method, &format!("http://{}{path}", self.admin))
+    }
+
+    /// The key that the tests use, when callers are configured.
+    pub(crate) fn api_key(&self) -> Option<&str> {
+        self.configuration.api_key.as_deref()
+    }
+
     /// A GET through `/proxy/{integration}` for a person.
     pub(crate) async fn call(&self, integration: &str, path: &str, person: Person) -> Answer {
         self.request_for("GET", &format!("/proxy/{integration}{path}"), person).send().await

@@ -1,0 +1,223 @@
+//! What is watched of each integration: its circuit, and counts for the operator. Kept apart from the integration, which
+//! is configuration; lives as long as the broker.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::circuit::{Circuit, Phase, Turn};
+use super::{Broker, Integration};
+use crate::model::{IntegrationName, Timestamp};
+use crate::route::Rate;
+use crate::upstream::UpstreamError;
+
+/// How the exchange with a provider ended, as far as its circuit is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// The provider answered, be it with a refusal.
+    Answered,
+    /// It answered 429: it lives, and asks for less.
+    Limited,
+    /// It gave no answer, or one that says that it is broken.
+    Failed,
+    /// It was not the provider that failed: nothing is said of it.
+    NotAsked,
+}
+
+impl CallOutcome {
+    /// By an answer's status. 501 and 505 speak of the request (RFC 9110 sections 15.6.2 and 15.6.6).
+    pub fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            429 => Self::Limited,
+            501 | 505 => Self::Answered,
+            500..=599 => Self::Failed,
+            _ => Self::Answered,
+        }
+    }
+
+    /// By why there was no answer.
+    pub fn of_error(error: &UpstreamError) -> Self {
+        match error {
+            UpstreamError::Unreachable { .. }
+            | UpstreamError::Tls { .. }
+            | UpstreamError::Timeout { .. }
+            | UpstreamError::Broken { .. } => Self::Failed,
+            UpstreamError::TooLarge { .. } => Self::Answered,
+            UpstreamError::Blocked { .. } | UpstreamError::Caller { .. } => Self::NotAsked,
+        }
+    }
+}
+
+/// What is watched of one integration.
+pub(super) struct Watch {
+    name: IntegrationName,
+    /// The rule of its provider file.
+    pub(super) rate: Option<Rate>,
+    /// What the operator wants of proxied calls over the budget.
+    pub(super) limits: LimitMode,
+    pub(super) circuit: Circuit,
+    opened: AtomicU64,
+    /// Proxied calls over the budget.
+    pub(super) calls_over: AtomicU64,
+    /// Requests of item loads over the budget.
+    pub(super) loads_over: AtomicU64,
+    waited_millis: AtomicU64,
+    limited: AtomicU64,
+}
+
+/// What becomes of a proxied call over its connection's budget, or to a provider whose circuit is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitMode {
+    /// It goes, and is counted.
+    #[default]
+    Observe,
+    /// It waits for the budget for a while. Where the circuit is open, it is refused.
+    Delay,
+    /// It is refused.
+    Reject,
+}
+
+impl LimitMode {
+    /// The word of the configuration and of metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Delay => "delay",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+/// Counts of one integration and the state of its circuit, for the operator.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The integration's name.
+    pub integration: IntegrationName,
+    /// Its circuit.
+    pub circuit: Phase,
+    /// How often the circuit opened.
+    pub opened: u64,
+    /// What is done with proxied calls over the budget.
+    pub limits: LimitMode,
+    /// Proxied calls that went, waited or were refused over the budget.
+    pub calls_over: u64,
+    /// Requests of item loads that waited or were refused over the budget.
+    pub loads_over: u64,
+    /// What calls and loads have waited for budgets, all together.
+    pub waited: Duration,
+    /// Answers of the provider with status 429.
+    pub limited: u64,
+}
+
+impl Watch {
+    fn new(integration: &Integration) -> Self {
+        Self {
+            name: integration.name.clone(),
+            rate: integration.provider.api.rate,
+            limits: integration.limits,
+            circuit: Circuit::default(),
+            opened: AtomicU64::new(0),
+            calls_over: AtomicU64::new(0),
+            loads_over: AtomicU64::new(0),
+            waited_millis: AtomicU64::new(0),
+            limited: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn waits(&self, wait: Duration) {
+        self.waited_millis.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Counts an outcome, and says once when the circuit opens and once when it closes.
+    pub(super) fn outcome(&self, outcome: CallOutcome, now: Timestamp) {
+        let failed = match outcome {
+            CallOutcome::NotAsked => return,
+            CallOutcome::Answered => false,
+            CallOutcome::Limited => {
+                self.limited.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            CallOutcome::Failed => true,
+        };
+        match self.circuit.record(failed, now) {
+            None => {}
+            Some(Turn::Opened { wait, first }) => {
+                self.opened.fetch_add(1, Ordering::Relaxed);
+                if first {
+                    let seconds = wait.as_secs();
+                    tracing::warn!(integration = %self.name, seconds, "the provider keeps failing; the circuit opens");
+                }
+            }
+            Some(Turn::Closed) => {
+                tracing::info!(integration = %self.name, "the provider answers again; the circuit closes");
+            }
+        }
+    }
+
+    fn standing(&self, now: Timestamp) -> Standing {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Standing {
+            integration: self.name.clone(),
+            circuit: self.circuit.phase(now),
+            opened: count(&self.opened),
+            limits: self.limits,
+            calls_over: count(&self.calls_over),
+            loads_over: count(&self.loads_over),
+            waited: Duration::from_millis(count(&self.waited_millis)),
+            limited: count(&self.limited),
+        }
+    }
+}
+
+/// All of them, by name. No call adds one.
+pub(super) struct Watches(HashMap<IntegrationName, Arc<Watch>>);
+
+impl Watches {
+    pub(super) fn new<'a>(integrations: impl Iterator<Item = &'a Integration>) -> Self {
+        Self(integrations.map(|one| (one.name.clone(), Arc::new(Watch::new(one)))).collect())
+    }
+
+    pub(super) fn get(&self, name: &IntegrationName) -> Option<&Arc<Watch>> {
+        self.0.get(name)
+    }
+
+    /// Whether any provider file has a rule.
+    pub(super) fn have_rates(&self) -> bool {
+        self.0.values().any(|watch| watch.rate.is_some())
+    }
+}
+
+impl Broker {
+    /// How each integration that can be used stands, by name.
+    pub fn standings(&self) -> Vec<Standing> {
+        let now = self.clock.now();
+        let usable = self.integrations.values().filter(|integration| integration.missing.is_none());
+        let mut standings: Vec<_> =
+            usable.filter_map(|one| self.watches.get(&one.name)).map(|watch| watch.standing(now)).collect();
+        standings.sort_unstable_by(|one, other| one.integration.cmp(&other.integration));
+        standings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_by_status() {
+        fn check(status: u16, expected: CallOutcome) {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(CallOutcome::of_status(status), expected, "{status}");
+        }
+        for status in [101, 200, 304, 400, 401, 403, 404, 499, 501, 505, 600] {
+            check(status, CallOutcome::Answered);
+        }
+        for status in [500, 502, 503, 504, 529, 599] {
+            check(status, CallOutcome::Failed);
+        }
+        check(429, CallOutcome::Limited);
+    }
+}

@@ -1,0 +1,85 @@
+//! The OpenAPI documents are valid, and schemathesis finds no answer of the program that they do not foresee.
+
+use std::{process::Command, time::Duration};
+
+use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, Process, peers};
+
+#[tokio::test]
+async fn the_documents_are_valid() {
+    let keyferry = Keyferry::start(Configuration::new()).await;
+    for (file, document) in [
+        ("integrations.json", keyferry.request("GET", "/integrations/openapi.json").send().await.expect(200)),
+        ("admin.json", keyferry.admin_request("GET", "/openapi.json").send().await.expect(200)),
+    ] {
+        assert_eq!(document.header("content-type"), Some("application/json"));
+        let path = keyferry.folder().join(file);
+        std::fs::write(&path, &document.body).expect("the temporary folder can be written");
+        let mut command = Command::new(peers(".venv/bin/python"));
+        command.args(["-m", "openapi_spec_validator"]).arg(&path);
+        run(file, command).await;
+    }
+}
+
+#[tokio::test]
+async fn in_the_open_mode_every_answer_is_foreseen() {
+    let (_server, keyferry) = connected(false).await;
+    explore(&keyferry, None, &["--exclude-method", "DELETE"]).await;
+    explore(&keyferry, None, &["--include-method", "DELETE"]).await;
+}
+
+#[tokio::test]
+async fn with_a_key_every_answer_is_foreseen() {
+    let (_server, keyferry) = connected(true).await;
+    let key = keyferry.api_key().expect("callers are configured");
+    explore(&keyferry, Some(key), &["--exclude-method", "DELETE"]).await;
+    explore(&keyferry, Some(key), &["--include-method", "DELETE"]).await;
+}
+
+#[tokio::test]
+async fn without_a_key_every_refusal_is_foreseen() {
+    let (_server, keyferry) = connected(true).await;
+    explore(&keyferry, None, &[]).await;
+}
+
+#[tokio::test]
+async fn on_the_admin_listener_every_answer_is_foreseen() {
+    let keyferry = Keyferry::start(Configuration::new()).await;
+    schemathesis(&format!("http://{}/openapi.json", keyferry.admin()), &[]).await;
+}
+
+/// Ada is connected at `hubspot`, which the documents' examples name,, with or without a key.
+async fn connected(keyed: bool) -> (AuthorizationServer, Keyferry) {
+    let server = AuthorizationServer::start().await;
+    let mut configuration =
+        Configuration::new().integration("hubspot", server.issuer(), server.issuer(), &Client::POST);
+    if keyed {
+        configuration = configuration.caller(&Keyferry::new_key().await);
+    }
+    let keyferry = Keyferry::start(configuration).await;
+    keyferry.connect("hubspot", Person::ADA).await;
+    (server, keyferry)
+}
+
+async fn explore(keyferry: &Keyferry, key: Option<&str>, arguments: &[&str]) {
+    let key = key.map(|key| format!("Authorization: Bearer {key}"));
+    let mut all: Vec<&str> = arguments.to_vec();
+    if let Some(key) = &key {
+        all.extend(["--header", key]);
+    }
+    schemathesis(&format!("http://{}/integrations/openapi.json", keyferry.address()), &all).await;
+}
+
+async fn schemathesis(document: &str, arguments: &[&str]) {
+    let mut command = Command::new(peers(".venv/bin/python"));
+    command.args(["-m", "schemathesis.cli", "--config-file"]).arg(peers("openapi/schemathesis.toml"));
+    command.args(["run", document, "--no-color"]).args(arguments);
+    run("schemathesis", command).await;
+}
+
+async fn run(name: &str, mut command: Command) {
+    command.env("NO_PROXY", "127.0.0.1,localhost").current_dir(std::env::temp_dir());
+    let mut process = Process::start(name, command);
+    process.close_stdin();
+    let status = process.wait(Duration::from_secs(150)).await;
+    assert!(status.success(), "{name} ended with {status}\n{}{}", process.stdout(), process.stderr());
+}
