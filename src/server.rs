@@ -13,6 +13,7 @@ mod form;
 pub mod forward;
 mod items;
 pub mod listen;
+mod metrics;
 mod openapi;
 mod origin;
 mod page;

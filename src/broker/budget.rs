@@ -72,19 +72,20 @@ impl Budget {
 
     /// Counts a noted call for the next report; true when the budget has to be queued for it.
     pub(super) fn owe(&self) -> bool {
-        self.unreported.fetch_add(1, Ordering::AcqRel);
-        !self.queued.load(Ordering::Relaxed) && !self.queued.swap(true, Ordering::AcqRel)
+        self.unreported.fetch_add(1, Ordering::SeqCst);
+        !self.queued.load(Ordering::SeqCst) && !self.queued.swap(true, Ordering::SeqCst)
     }
 
-    /// What is to be reported, and it is not queued any more.
+    /// What is to be reported, and it is not queued any more: in the order opposite to [`owe`](Self::owe), so that no
+    /// call is counted for a report that never comes.
     pub(super) fn owed(&self) -> u32 {
-        self.queued.store(false, Ordering::Release);
-        self.unreported.swap(0, Ordering::AcqRel)
+        self.not_queued();
+        self.unreported.swap(0, Ordering::SeqCst)
     }
 
     /// There was no place in the queue: the next call tries again.
     pub(super) fn not_queued(&self) {
-        self.queued.store(false, Ordering::Release);
+        self.queued.store(false, Ordering::SeqCst);
     }
 
     /// The name under which the store has it.
@@ -160,5 +161,20 @@ impl Hash for Name<'_> {
 impl Equivalent<OwnedName> for Name<'_> {
     fn equivalent(&self, name: &OwnedName) -> bool {
         *self.connection == name.connection && *self.part == *name.part
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_parts_are_short_and_differ() {
+        for part in ["", "appA1b2C3", &"x".repeat(LONGEST_PART)] {
+            assert_eq!(short(part), part);
+        }
+        let (one, other) = ("x".repeat(100_000), "x".repeat(100_001));
+        assert!(short(&one).len() <= LONGEST_PART);
+        assert_ne!(short(&one), short(&other));
     }
 }

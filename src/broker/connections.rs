@@ -19,6 +19,8 @@ pub struct View {
     pub scopes: Vec<String>,
     /// When the access token ends; it is refreshed before.
     pub expires_at: Option<Timestamp>,
+    /// Names the authorization that brought the grant: another one after each connecting, the same after each refresh.
+    pub authorization: Option<String>,
     /// Values captured from callback and token answers. Captures named in a file hold no token.
     pub captured: std::collections::BTreeMap<String, String>,
 }
@@ -149,6 +151,7 @@ impl From<Stored> for View {
         Self {
             scopes: grant.as_ref().map(|grant: &Grant| grant.scopes.clone()).unwrap_or_default(),
             expires_at: grant.as_ref().and_then(|grant| grant.expires_at),
+            authorization: grant.as_ref().map(|grant| grant.authorization.clone()),
             captured: grant.map(|grant| grant.captured).unwrap_or_default(),
             connection: stored.connection,
         }

@@ -224,3 +224,25 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_tried_by_one_now_and_then() {
+        let at = |seconds: i64| Timestamp::from_unix_millis(1_800_000_000_000 + seconds * 1000);
+        let (shared, down) = (Shared::default(), StoreError::Settings("down".into()));
+        assert!(shared.may_ask(at(0)));
+        shared.failed(at(0), &down);
+        assert!(!shared.may_ask(at(4)));
+        assert!(shared.may_ask(at(5)), "one tries it");
+        assert!(!shared.may_ask(at(5)), "and one alone");
+        assert!(shared.may_ask(at(10)), "the one before may have gone away");
+        shared.failed(at(12), &down);
+        assert!(!shared.may_ask(at(16)));
+        assert!(shared.may_ask(at(-3600)), "the clock was set back");
+        shared.answered();
+        assert!(shared.may_ask(at(-3600)) && shared.may_ask(at(0)));
+    }
+}

@@ -1,43 +1,60 @@
-//! The admin listener: liveness and readiness by path. Never tokens.
+//! The admin listener: liveness, readiness and metrics by path. Never tokens.
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::Body;
+use super::metrics;
 use super::openapi;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
+use crate::broker::{Phase, Standing};
 
 impl Service {
     /// Answers one request on the admin listener.
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
-        if !matches!(request.uri().path(), "/healthz" | "/readyz" | "/openapi.json") {
+        let path = request.uri().path();
+        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json") {
             return HttpError::NotFound.respond("admin");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return HttpError::MethodNotAllowed("GET, HEAD").respond("admin");
         }
-        if request.uri().path() == "/healthz" {
-            return json_response(StatusCode::OK, &json!({ "status": "alive" }));
+        match path {
+            "/readyz" => self.readiness().await,
+            "/metrics" => metrics::page(&self.broker.standings()),
+            "/openapi.json" => openapi::admin(),
+            _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),
         }
-        if request.uri().path() == "/openapi.json" {
-            return openapi::admin();
-        }
-        self.readiness().await
     }
 
-    /// Ready when the store answers and this process is not going.
+    /// Ready when the store answers and this process is not going. A provider that fails is told and changes nothing:
+    /// another replica would reach it no better.
     async fn readiness(&self) -> Response<Body> {
         if self.is_draining() {
             return HttpError::ShuttingDown.respond("admin");
         }
         match self.broker.store().ping().await {
-            Ok(()) => json_response(StatusCode::OK, &json!({ "status": "ready" })),
+            Ok(()) => {
+                let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
+                json_response(StatusCode::OK, &json!({ "status": "ready", "circuits": circuits }))
+            }
             Err(error) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
                 HttpError::broker(error.into()).respond("admin")
             }
         }
     }
+}
+
+/// A circuit that is not closed: where it stands, and in how many seconds the provider is asked again.
+fn circuit(standing: &Standing) -> Option<Value> {
+    let (state, wait) = match standing.circuit {
+        Phase::Closed => return None,
+        Phase::HalfOpen => ("half_open", 0),
+        Phase::Open(wait) => ("open", wait.as_millis().div_ceil(1000)),
+    };
+    let wait = u64::try_from(wait).unwrap_or(u64::MAX);
+    Some(json!({ "integration": standing.integration.as_str(), "state": state, "retry_after": wait }))
 }

@@ -19,12 +19,22 @@ use crate::broker::{Begin, BrokerError, Confirmation, Integration, Outcome};
 
 impl Service {
     /// `POST` answers the URL to open as a JSON string; `GET` sends the browser there.
-    pub(super) async fn authorize(&self, name: &str, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
+    pub(super) async fn authorize(
+        &self,
+        name: &str,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
         if head.method == Method::GET
             && let Some(ticket) = start_ticket(head.uri.query())
         {
-            return self.open_start_link(self.integration(name)?, &ticket).await;
+            let integration = self.integration(name)?;
+            // A person opens it, and reads why it does not work.
+            return match self.open_start_link(integration, &ticket).await {
+                Ok(response) => Ok(response),
+                Err(error) => self.not_connected(error, &head.headers, integration, request_id),
+            };
         }
         // Who asks comes before what is asked, so that a stranger's body is not even waited for.
         let (caller, integration) = self.admit(name, &head).await?;
@@ -74,7 +84,7 @@ impl Service {
         let query = head.uri.query().unwrap_or_default();
         let completed = match self.broker.complete(integration, query, cookies(&head.headers)).await {
             Ok(completed) => completed,
-            Err(error) => return self.callback_failed(error, &head.headers, integration, request_id),
+            Err(error) => return self.not_connected(error, &head.headers, integration, request_id),
         };
         let message = match &completed.outcome {
             Ok(Outcome::Active(connection)) => {
@@ -129,14 +139,14 @@ impl Service {
         see_other(&format!("{base}/integrations/{}/oauth2callback?{}", integration.name, query.finish()))
     }
 
-    fn callback_failed(
+    fn not_connected(
         &self,
-        error: BrokerError,
+        error: impl Into<HttpError>,
         headers: &HeaderMap,
         integration: &Integration,
         request_id: &str,
     ) -> Result<Response<Body>, HttpError> {
-        let error = HttpError::broker(error);
+        let error = error.into();
         error.log(request_id);
         let message = Message { status: error.problem().code, connection: None, code: None };
         Ok(self.failure_page(&error, headers, integration, &message, request_id))

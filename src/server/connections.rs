@@ -1,13 +1,14 @@
 //! The endpoints about connections that stand: list, credentials, connection, disconnect. None of them ever shows
 //! a token of a provider.
 
-use http::{Method, Request, Response, StatusCode};
+use http::header::VARY;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::admit::person_key;
 use super::body::Body;
-use super::caller::{Caller, Named, identify};
+use super::caller::{Caller, Named, PersonName, identify};
 use super::form::Form;
 use super::page;
 use super::respond::{HttpError, json_response};
@@ -16,9 +17,13 @@ use crate::broker::{BrokerError, Integration, View};
 use crate::model::{ConnectionKey, ConnectionStatus, Timestamp};
 
 impl Service {
-    /// The integrations with the caller's status at each: HTML for browsers, JSON for everybody else.
+    /// The integrations: the connect page for browsers, and for everybody else a list in JSON with the caller's status at
+    /// each.
     pub(super) async fn integrations(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, _) = request.into_parts();
+        if page::wants_html(&head.headers) {
+            return Ok(page::shell(&head.headers, &self.public_base, &self.settings));
+        }
         let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
         // A back end that names nobody gets the list without anybody's status.
         let named = Named::from_headers(&head.headers)?;
@@ -27,9 +32,15 @@ impl Service {
             (Err(_), Caller::Key(_)) if named == Named::default() => None,
             (Err(error), _) => return Err(error),
         };
+        // Who waits for one connection asks about that one again and again.
+        let query = Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?;
+        let only = query.get("integration");
         let mut list = Vec::new();
         for integration in self.broker.integrations().filter(|integration| integration.client_id.is_some()) {
             let name = integration.name.as_str();
+            if only.is_some_and(|only| only != name) {
+                continue;
+            }
             if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
                 continue;
             }
@@ -43,12 +54,10 @@ impl Service {
             list.push((integration, view));
         }
         list.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        if page::wants_html(&head.headers) {
-            return Ok(page::integrations(&list, &self.public_base));
-        }
-        let list: Vec<Value> =
-            list.iter().map(|(integration, view)| integration_json(integration, view.as_ref())).collect();
-        Ok(json_response(StatusCode::OK, &Value::Array(list)))
+        let list = list.iter().map(|(integration, view)| integration_json(integration, view.as_ref(), person));
+        let mut response = json_response(StatusCode::OK, &list.collect());
+        response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+        Ok(response)
     }
 
     /// A handle to the connection that grants nothing by itself.
@@ -106,10 +115,12 @@ pub(super) fn connection_json(view: &View) -> Value {
         "scopes": view.scopes,
         "expires_at": view.expires_at.map(|at: Timestamp| at.to_string()),
         "captured": view.captured,
+        "authorization": view.authorization,
+        "updated_at": connection.updated_at.to_string(),
     })
 }
 
-fn integration_json(integration: &Integration, view: Option<&View>) -> Value {
+fn integration_json(integration: &Integration, view: Option<&View>, person: Option<PersonName<'_>>) -> Value {
     let provider = &integration.provider;
     json!({
         "integration": integration.name.as_str(),
@@ -118,7 +129,31 @@ fn integration_json(integration: &Integration, view: Option<&View>) -> Value {
         "category": provider.category,
         "documentation": provider.documentation,
         "configured": integration.missing.is_none(),
+        "items": !provider.items.is_empty(),
+        "variables": variables_json(integration),
+        "org_id": person.map(|person| person.org),
+        "user_id": person.map(|person| person.user),
         "status": view.map(|view| view.connection.status.as_str()),
         "connection": view.map(|view| view.connection.id.as_str()),
+        "authorization": view.and_then(|view| view.authorization.as_deref()),
+        "updated_at": view.map(|view| view.connection.updated_at.to_string()),
     })
+}
+
+/// What whoever connects is asked for: the variables that a person may set and the operator has not.
+fn variables_json(integration: &Integration) -> Value {
+    let rules = integration.provider.protocol.variables.iter();
+    let asked = rules.filter(|(name, rule)| !rule.operator_only && !integration.variables.contains_key(*name));
+    asked
+        .map(|(name, rule)| {
+            json!({
+                "name": name,
+                "title": rule.title,
+                "help": rule.help,
+                "default": rule.default,
+                "pattern": rule.pattern.as_ref().map(regex_lite::Regex::as_str),
+                "enum": rule.allowed,
+            })
+        })
+        .collect()
 }

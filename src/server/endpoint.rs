@@ -1,6 +1,7 @@
 //! Which endpoint a path means. The path is matched exactly as sent: a spelling that only decodes to one of ours is not
 //! ours.
 
+use super::page::Asset;
 use crate::route::{Target, TargetError};
 
 /// What a request is for.
@@ -10,6 +11,8 @@ pub(crate) enum Endpoint<'a> {
     Integrations,
     /// `/integrations/openapi.json`.
     OpenApi,
+    /// `/integrations/page.js` and its like.
+    Asset(&'static Asset),
     /// `/integrations/sessions`.
     Sessions,
     /// `/integrations/{i}/authorize`.
@@ -42,6 +45,9 @@ impl<'a> Endpoint<'a> {
         let Some(rest) = path.strip_prefix(base_path).and_then(|path| path.strip_prefix("/integrations")) else {
             return Ok(Self::Unknown);
         };
+        if let Some(asset) = rest.strip_prefix('/').and_then(Asset::named) {
+            return Ok(Self::Asset(asset));
+        }
         let mut segments = rest.split('/');
         Ok(match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some(""), None | Some(""), None, None) => Self::Integrations,
@@ -61,7 +67,7 @@ impl<'a> Endpoint<'a> {
     /// The methods that the endpoint knows, for 405's `Allow`; `None` when it takes any.
     pub(crate) fn methods(&self) -> Option<&'static str> {
         match self {
-            Self::Integrations | Self::OpenApi => Some("GET, HEAD"),
+            Self::Integrations | Self::OpenApi | Self::Asset(_) => Some("GET, HEAD"),
             Self::Sessions => Some("POST, DELETE"),
             Self::Authorize(_) | Self::Callback(_) => Some("GET, POST"),
             Self::Confirm(_) | Self::Credentials(_) | Self::Load(_) => Some("POST"),
@@ -85,6 +91,10 @@ mod tests {
         check("/integrations/?x=1", "", Endpoint::Integrations);
         check("/integrations/openapi.json", "", Endpoint::OpenApi);
         check("/integrations/sessions", "", Endpoint::Sessions);
+        let asset = Endpoint::Asset(Asset::named("connect.js").expect("a file"));
+        check("/kf/integrations/connect.js?v=1", "/kf", asset);
+        check("/integrations/connect%2Ejs", "", Endpoint::Unknown);
+        check("/integrations/connect.js/", "", Endpoint::Unknown);
         check("/integrations/hubspot/authorize?a=/b", "", Endpoint::Authorize("hubspot"));
         check("/integrations/hubspot/oauth2callback", "", Endpoint::Callback("hubspot"));
         check("/integrations/hubspot/connection/", "", Endpoint::Unknown);

@@ -16,7 +16,8 @@ macro_rules! paths {
         fn path(endpoint: &Endpoint<'_>) -> Option<&'static str> {
             match endpoint {
                 $($endpoint => Some($path),)*
-                Endpoint::Call(_) | Endpoint::Unknown => None,
+                // The files of the connect page are no part of the interface.
+                Endpoint::Asset(_) | Endpoint::Call(_) | Endpoint::Unknown => None,
             }
         }
     };

@@ -1,45 +1,28 @@
-//! The few pages that a person sees: the end of an authorization, and the list of integrations. Plain HTML whose own
-//! script alone may run, which no cache keeps and which passes no address on.
+//! What a person sees in a browser: the connect page with its files, and the end of an authorization.
 
-use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock};
+mod asset;
+mod callback;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Response};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use url::Url;
 
+pub(crate) use asset::Asset;
+pub(crate) use callback::{Message, failed, finished, protect};
+
+use self::asset::Content;
 use super::Settings;
 use super::body::Body;
 use super::origin::message_origins;
-use crate::broker::{Integration, View};
-use crate::model::ConnectionStatus;
 
-const SCRIPT: &str = include_str!("page/callback.js");
-const STYLE: &str = include_str!("page/page.css");
+const SHELL: &str = include_str!("page/page.html");
 
-/// Nothing loads, nothing frames it, and only what stands here runs.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash(SCRIPT),
-        hash(STYLE),
-    );
-    HeaderValue::try_from(policy).expect("the policy is ASCII")
-});
-
-/// What the window that opened the popup hears.
-pub(crate) struct Message {
-    /// `active`, `unconfirmed`, or the code of an error.
-    pub(crate) status: &'static str,
-    /// The connection's id once there is one.
-    pub(crate) connection: Option<String>,
-    /// The one-time code for `confirm`.
-    pub(crate) code: Option<String>,
-}
+/// Its own files and nothing else; no text that comes from anywhere becomes HTML or script.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// True when the client asks for HTML, as every browser does when it navigates.
 pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
@@ -47,97 +30,30 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(accepts)
 }
 
-/// The end of an authorization that worked.
-pub(crate) fn finished(integration: &Integration, message: &Message, settings: &Settings) -> Response<Body> {
-    let name = escape(&integration.provider.display_name);
-    let (title, mut sentence) = match message.code {
-        None => {
-            (format!("{name} is connected"), "<p>You can close this window and go back to the application.</p>".into())
-        }
-        Some(_) => (
-            format!("One more step for {name}"),
-            "<p>The application finishes the connection. You can go back to it.</p>".to_owned(),
-        ),
-    };
-    if let Some(code) = &message.code {
-        let _ = write!(
-            sentence,
-            "<p data-code hidden>If you began this on a command line, paste this code there, and give it to nobody else: <code>{}</code></p>",
-            escape(code)
-        );
-    }
-    html(&title, &sentence, integration, message, settings)
-}
-
-/// The end of an authorization that did not work, with a sentence that helps.
-pub(crate) fn failed(
-    integration: &Integration,
-    message: &Message,
-    sentence: &str,
-    settings: &Settings,
-) -> Response<Body> {
-    let title = format!("{} was not connected", escape(&integration.provider.display_name));
-    html(&title, &format!("<p>{}</p>", escape(sentence)), integration, message, settings)
-}
-
-/// The list of integrations, each with a link to connect.
-pub(crate) fn integrations(list: &[(&Arc<Integration>, Option<View>)], public_base: &str) -> Response<Body> {
-    let mut rows = String::new();
-    for (integration, view) in list {
-        let status = view.as_ref().map(|view| view.connection.status);
-        let (word, verb) = match status {
-            Some(ConnectionStatus::Active) => ("connected", "Connect again"),
-            Some(ConnectionStatus::ReconnectRequired) => ("has to be connected again", "Connect again"),
-            Some(ConnectionStatus::Disconnected) | None => ("not connected", "Connect"),
-        };
-        let _ = write!(
-            rows,
-            "<li id=\"{0}\"><span>{1}: {word}</span><a href=\"{2}/integrations/{0}/authorize\">{verb}</a></li>",
-            escape(integration.name.as_str()),
-            escape(&integration.provider.display_name),
-            escape(public_base),
-        );
-    }
-    if rows.is_empty() {
-        rows.push_str("<li>No integration is configured yet. Add one to config.toml.</li>");
-    }
-    document("Integrations", &format!("<ul>{rows}</ul>"), "", "")
-}
-
-fn html(title: &str, body: &str, integration: &Integration, message: &Message, settings: &Settings) -> Response<Body> {
-    let message = json!({
-        "type": "keyferry",
-        "integration": integration.name.as_str(),
-        "status": message.status,
-        "connection": message.connection,
-        "code": message.code,
-    });
-    let attributes = format!(
-        " data-message=\"{}\" data-origins=\"{}\"",
-        escape(&message.to_string()),
-        escape(&json!(message_origins(settings)).to_string())
-    );
-    document(title, body, &attributes, &format!("<script>{SCRIPT}</script>"))
-}
-
-fn document(title: &str, body: &str, attributes: &str, script: &str) -> Response<Body> {
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body{attributes}>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n{script}\n</body>\n</html>\n"
-    );
-    let mut response = Response::new(Body::from(html));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    protect(headers);
+/// The connect page without anybody's data, which its script asks for. The same for everybody, so nobody has to prove
+/// anything for it.
+pub(crate) fn shell(headers: &HeaderMap, public_base: &str, settings: &Settings) -> Response<Body> {
+    let path = Url::parse(public_base).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let html = SHELL
+        .replace("{origins}", &escape(&json!(message_origins(settings)).to_string()))
+        .replace("{path}", &escape(&path));
+    let mut response = Content::new(html.into_bytes()).answer("text/html; charset=utf-8", headers);
+    let fields = response.headers_mut();
+    // The list for programs stands at the same address.
+    fields.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // The popup keeps its opener, and nobody who opened the page keeps hold of it.
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    fields.insert(opener, HeaderValue::from_static("same-origin-allow-popups"));
     response
 }
 
-/// What every answer of a callback carries, a page or not (RFC 9700 sections 4.2.4 and 4.16).
-pub(crate) fn protect(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+/// What all that is static carries: browsers keep it, and ask each time whether it has changed.
+fn keep(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
-    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
 }
 
 fn escape(text: &str) -> String {

@@ -77,10 +77,9 @@ impl Problem {
         Self { status, code, detail: detail.to_owned(), retry_after: None, connect_url: None }
     }
 
-    /// In whole seconds, rounded up, and at least one: the form of `Retry-After`.
+    /// As `Retry-After` has it.
     pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
-        let seconds = self.retry_after?.as_millis().div_ceil(1000).max(1);
-        Some(u64::try_from(seconds).unwrap_or(u64::MAX))
+        self.retry_after.map(whole_seconds)
     }
 }
 
@@ -224,6 +223,11 @@ impl HttpError {
     }
 }
 
+/// As `Retry-After` counts; never none, which would mean at once.
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
+}
+
 fn broker_problem(error: &BrokerError) -> Problem {
     let plain = Problem::new;
     match error {
@@ -280,7 +284,10 @@ fn broker_problem(error: &BrokerError) -> Problem {
             ..plain(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",
-                "The provider takes no more calls of this connection for now. Wait as long as Retry-After says.",
+                &format!(
+                    "The provider takes no more calls of this connection for now. Try again in {} s.",
+                    whole_seconds(*retry_after)
+                ),
             )
         },
         BrokerError::CircuitOpen { retry_after } => Problem {
@@ -288,7 +295,10 @@ fn broker_problem(error: &BrokerError) -> Problem {
             ..plain(
                 StatusCode::BAD_GATEWAY,
                 "upstream_unreachable",
-                "The provider has been failing, so it was not asked. It is asked again after as long as Retry-After says.",
+                &format!(
+                    "The provider has been failing, so it was not asked. It is asked again in {} s.",
+                    whole_seconds(*retry_after)
+                ),
             )
         },
         BrokerError::Blocked(_) => blocked(),

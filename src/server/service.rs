@@ -16,6 +16,7 @@ use super::cors;
 use super::endpoint::Endpoint;
 use super::openapi;
 use super::origin::{self, Crossing};
+use super::page;
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration};
 use crate::route::Via;
@@ -103,7 +104,7 @@ impl Service {
         let uri = head.uri.clone();
         let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let endpoint = Endpoint::parse(path_and_query, &self.settings.base_path)?;
-        if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head.method, uri.query()) {
+        if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head) {
             return Err(HttpError::CrossSite);
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
@@ -120,8 +121,9 @@ impl Service {
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             Endpoint::Integrations => self.integrations(request).boxed().await,
             Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
+            Endpoint::Asset(asset) => Ok(asset.answer(request.headers())),
             Endpoint::Sessions => self.sessions(request).boxed().await,
-            Endpoint::Authorize(name) => self.authorize(name, request).boxed().await,
+            Endpoint::Authorize(name) => self.authorize(name, request, &self.request_id(number)).boxed().await,
             Endpoint::Callback(name) => {
                 let request_id = self.request_id(number);
                 self.callback(self.integration(name)?, request, &request_id).boxed().await
@@ -145,11 +147,18 @@ impl Service {
 }
 
 /// A browser follows a redirect or a link to these from anywhere. They are safe so: state, cookie and one-time ticket
-/// decide.
-fn is_exempt(endpoint: &Endpoint<'_>, method: &Method, query: Option<&str>) -> bool {
+/// decide; and what is static holds nobody's data.
+fn is_exempt(endpoint: &Endpoint<'_>, head: &http::request::Parts) -> bool {
+    let method = &head.method;
     match endpoint {
         Endpoint::Callback(_) => method == Method::GET || method == Method::POST,
-        Endpoint::Authorize(_) => method == Method::GET && start_ticket(query).is_some(),
+        Endpoint::Authorize(_) => method == Method::GET && start_ticket(head.uri.query()).is_some(),
+        Endpoint::Integrations => is_read(method) && page::wants_html(&head.headers),
+        Endpoint::Asset(asset) => is_read(method) && asset.is_public(),
         _ => false,
     }
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }

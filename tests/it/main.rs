@@ -14,11 +14,13 @@ mod call; // the call path from socket to socket: bodies, upgrades, smuggling, T
 
 // Keyferry from outside.
 mod answers; // every refusal: status, code, header, and nothing lost
+mod browser; // the connect page and script in Chromium
 mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
 mod demo; // `keyferry demo`, as a newcomer walks it
 mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
 mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;

@@ -1,6 +1,7 @@
 //! The store: one suite over memory, a file, and Redis alone, over TLS, behind Sentinel and in a Cluster; then what is
 //! particular to each.
 
+mod budgets;
 mod embedded;
 mod redis;
 mod suite;

@@ -9,11 +9,13 @@ mod authorization_server;
 mod browser;
 mod http;
 mod keyferry;
+mod metrics;
 mod ports;
 mod process;
 mod raw;
 mod recorder;
 mod redis;
+mod scenario;
 mod sdk;
 mod vendors;
 
@@ -28,11 +30,13 @@ pub(crate) use self::{
     browser::{Browser, Page},
     http::{Answer, Request, client as plain_client},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
+    metrics::Metrics,
     ports::Port,
     process::Process,
     raw::Raw,
     recorder::{Recorded, Recorder},
     redis::Redis,
+    scenario::{Application, run_scenario, type_check},
     sdk::Sdk,
     vendors::Vendors,
 };

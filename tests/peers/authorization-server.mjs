@@ -11,7 +11,8 @@
 //   GET  /_counts, /_token_requests what has happened; never a secret
 //   GET  /_live, /_secrets          how many tokens are alive; every code and token ever issued
 //   POST /_fault                    see Door.order; DELETE takes all back
-//   POST /_settings                 {"access_token_ttl": …, "refresh_token_ttl": …, "token_delay_ms": …}
+//   POST /_settings                 {"access_token_ttl": …, "refresh_token_ttl": …, "token_delay_ms": …,
+//                                   "headers": {…}: put on each of the provider's answers}
 //   POST /_forget                   {"kind": "AccessToken"}: as if the provider had revoked all of them
 
 import http from 'node:http';
@@ -64,6 +65,7 @@ const CONTROLS = {
     lifetimes.access_token = change.access_token_ttl ?? lifetimes.access_token;
     lifetimes.refresh_token = change.refresh_token_ttl ?? lifetimes.refresh_token;
     tokenDelay = change.token_delay_ms ?? tokenDelay;
+    door.headers = change.headers ?? door.headers;
   },
 };
 
@@ -75,7 +77,7 @@ outer.on('request', async (request, response) => {
       const body = await read(request);
       return json(response, 200, control(body.length > 0 ? JSON.parse(body) : {}) ?? {});
     }
-    if (path.startsWith('/api/')) return await protectedApi(request, response);
+    if (path.startsWith('/api/')) return door.breaks(request, response) || (await protectedApi(request, response));
     const endpoint = ENDPOINTS[path];
     if (endpoint) door.count('arrived', endpoint);
     if (endpoint === 'token' && tokenDelay > 0) await sleep(tokenDelay);

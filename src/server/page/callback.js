@@ -9,6 +9,12 @@ for (const origin of JSON.parse(document.body.dataset.origins)) {
     // The opener may have gone meanwhile.
   }
 }
+// Where a page on the way has cut the opener off, pages of this very origin hear at least that something has changed. They
+// are many, and one code is one window's: it stays out.
+const { code, ...news } = message;
+const channel = new BroadcastChannel("keyferry");
+channel.postMessage(news);
+channel.close();
 if (window.opener) {
   window.close();
 } else {

@@ -125,6 +125,7 @@ fn integrations() {
         "[integrations.github]\nscopes = 'read:user'",
         "[integrations.github]\nvariables = { tenant = 'a' }",
         "[integrations.github]\nredirect_uri = ''",
+        "[integrations.github]\nlimits = 'refuse'",
         "[integrations]\ngithub = 'a'",
     ]);
     insta::assert_snapshot!(sentences);

@@ -11,7 +11,7 @@ use keyferry::clock::Clock;
 use keyferry::store::{Expected, Kind, SealingKey, Settings, Store, StoreError};
 use tempfile::TempDir;
 
-use super::{CANARY, key, open, put, settings, suite};
+use super::{CANARY, budgets, key, open, put, settings, suite};
 
 /// In the folder that a test gives its child process, which runs there.
 const FILE: &str = "keyferry.redb";
@@ -35,7 +35,9 @@ async fn refusal(settings: Settings) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_passes_the_suite() {
-    suite::suite(&open(settings("memory:")).await).await;
+    let store = open(settings("memory:")).await;
+    suite::suite(&store).await;
+    budgets::is_not_shared(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keyferry::clock::Clock;
 use keyferry::store::{Event, Expected, Key, Kind, RedisTls, Settings, Store, StoreError, Unopenable, Written};
 
-use super::{CANARY, eventually, key, open, put, settings, stored, suite};
+use super::{CANARY, budgets, eventually, key, open, put, settings, stored, suite};
 use crate::redis_servers::{Cluster, Secured, Server, Watched, free_port, raw};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,6 +13,7 @@ async fn a_server_passes_the_suite_and_holds_no_secret() {
     let server = Server::start(&[]);
     let store = open(settings(&server.url())).await;
     suite::suite(&store).await;
+    budgets::budgets(settings(&server.url())).await;
     put(&store, &key("secret"), CANARY.as_bytes()).await;
     redis::cmd("SAVE").exec(&mut server.raw()).expect("it saves");
     let dump = std::fs::read(server.folder.path().join("dump.rdb")).expect("the dump");
@@ -30,6 +31,7 @@ async fn a_server_over_tls_passes_the_suite_for_a_user_with_little_permission() 
     };
     let settings = Settings { tls: tls.clone(), ..settings(&secured.url()) };
     suite::suite(&open(settings.clone()).await).await;
+    budgets::budgets(settings.clone()).await;
     let held: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut secured.raw()).expect("an answer");
     assert!(!held.is_empty() && held.iter().all(|name| name.starts_with("keyferry:")), "{held:?}");
 
@@ -54,7 +56,8 @@ async fn a_cluster_passes_the_suite_and_moves_a_slot() {
     let settings = settings(&cluster.url());
     let store = open(settings.clone()).await;
     suite::suite(&store).await;
-    suite::rotation(settings).await;
+    suite::rotation(settings.clone()).await;
+    budgets::budgets(settings).await;
 
     // A slot on its way: the old owner sends us on with ASK, for a key that is not there any more.
     let moving = key("moving");

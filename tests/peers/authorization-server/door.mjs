@@ -14,6 +14,9 @@ export class Door {
   #counts = { token: {}, granted: {}, token_errors: {}, faults: {}, revocation: 0, introspection: 0, authorization: 0, discovery: 0, grants_revoked: 0, api: {} };
   #inner;
 
+  /** Header fields that every answer of the provider gets, such as a Cross-Origin-Opener-Policy. */
+  headers = {};
+
   /** `inner`: the port where the provider itself listens. */
   constructor(inner) {
     this.#inner = inner;
@@ -56,6 +59,15 @@ export class Door {
     this.#faults = [];
   }
 
+  /** Breaks one request to the API, whose answers do not come through here, if a fault was ordered; says whether. */
+  breaks(request, response) {
+    const fault = this.#fault('api');
+    if (!fault) return false;
+    this.count('faults', 'api', fault.mode);
+    this.#break(fault, request, response);
+    return true;
+  }
+
   /** Passes one request to the provider, or breaks it. */
   async pass(endpoint, request, response) {
     const body = await read(request);
@@ -66,7 +78,23 @@ export class Door {
     if (fault) this.count('faults', endpoint, fault.mode);
     switch (fault?.mode) {
       case undefined:
-        return relay(response, await this.#forward(request, body));
+        return this.#relay(response, await this.#forward(request, body));
+      case 'drop_after':
+        await this.#forward(request, body);
+        return request.socket.destroy();
+      case 'delay':
+        await sleep(fault.ms);
+        return this.#relay(response, await this.#forward(request, body));
+      case 'patch':
+        return this.#relay(response, patched(await this.#forward(request, body), fault.patch));
+      default:
+        return this.#break(fault, request, response);
+    }
+  }
+
+  /** The faults with which the provider never sees the request. */
+  #break(fault, request, response) {
+    switch (fault.mode) {
       case '500':
         return json(response, 500, { error: 'server_error', error_description: 'a fault that a test ordered' });
       case '429':
@@ -80,16 +108,8 @@ export class Door {
         return undefined;
       case 'drop_before':
         return request.socket.destroy();
-      case 'drop_after':
-        await this.#forward(request, body);
-        return request.socket.destroy();
-      case 'delay':
-        await sleep(fault.ms);
-        return relay(response, await this.#forward(request, body));
-      case 'patch':
-        return relay(response, patched(await this.#forward(request, body), fault.patch));
       default:
-        throw new Error(`unreachable: ${fault.mode}`);
+        throw new Error(`the API does not know the fault ${fault.mode}`);
     }
   }
 
@@ -122,6 +142,12 @@ export class Door {
     return grant;
   }
 
+  #relay(response, { status, rawHeaders, bytes }) {
+    const added = Object.entries(this.headers).flat();
+    response.writeHead(status, [...withoutFraming(rawHeaders), ...added, 'content-length', String(bytes.length)]);
+    response.end(bytes);
+  }
+
   #forward(request, body) {
     return new Promise((resolve, reject) => {
       const headers = withoutFraming(request.rawHeaders);
@@ -141,11 +167,6 @@ function authentication(request, form) {
   if (form.has('client_secret')) return 'client_secret_post';
   if (form.has('client_assertion')) return 'private_key_jwt';
   return 'none';
-}
-
-function relay(response, { status, rawHeaders, bytes }) {
-  response.writeHead(status, [...withoutFraming(rawHeaders), 'content-length', String(bytes.length)]);
-  response.end(bytes);
 }
 
 function patched(answer, patch) {

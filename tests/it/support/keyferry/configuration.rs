@@ -103,10 +103,15 @@ impl Configuration {
     }
 
     /// A caller with every right, and the API key that the tests then use; and an application that people return to.
-    pub(crate) fn caller(mut self, (key, hash): &(String, String)) -> Self {
+    pub(crate) fn caller(self, key: &(String, String)) -> Self {
+        self.caller_for(key, &["http://app.test"])
+    }
+
+    /// The same, with applications at these origins.
+    pub(crate) fn caller_for(mut self, (key, hash): &(String, String), origins: &[&str]) -> Self {
         self.api_key = Some(key.clone());
         self.secrets.push(key.clone());
-        self = self.server("allowed_origins = [\"http://app.test\"]");
+        self = self.server(&format!("allowed_origins = {origins:?}"));
         self.toml(&format!(
             "[callers.backend]\nkey_hash = \"{hash}\"\norgs = [\"*\"]\nusers = [\"*\"]\nintegrations = [\"*\"]\n"
         ))

@@ -1,0 +1,114 @@
+//! `GET /metrics`: counts in the text format of Prometheus, version 0.0.4. The labels are names of the configuration,
+//! so no caller makes the page longer.
+
+use std::fmt::Write as _;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response};
+
+use super::body::Body;
+use crate::broker::{Phase, Standing};
+
+/// The page as an answer.
+pub(super) fn page(standings: &[Standing]) -> Response<Body> {
+    let mut response = Response::new(Body::from(text(standings)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn text(standings: &[Standing]) -> String {
+    let mut page = Page(String::new());
+    page.family("keyferry_build_info", "gauge", "The version that runs; always 1.");
+    page.sample("keyferry_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+
+    let doc = "Whether the provider is asked: 0 closed, it is; 1 half-open, one call is to show; 2 open, it is not.";
+    page.family("keyferry_circuit_state", "gauge", doc);
+    for one in standings {
+        let state = match one.circuit {
+            Phase::Closed => 0,
+            Phase::HalfOpen => 1,
+            Phase::Open(_) => 2,
+        };
+        page.sample("keyferry_circuit_state", &[("integration", one.integration.as_str())], state);
+    }
+
+    let doc = "How often the circuit opened because the provider kept failing.";
+    page.family("keyferry_circuit_opened_total", "counter", doc);
+    for one in standings {
+        page.sample("keyferry_circuit_opened_total", &[("integration", one.integration.as_str())], one.opened);
+    }
+
+    let doc = "Requests over the rate budget: calls by what `limits` makes of them, and item loads, which wait.";
+    page.family("keyferry_rate_exceeded_total", "counter", doc);
+    for one in standings {
+        for (mode, count) in [(one.limits.as_str(), one.calls_over), ("load", one.loads_over)] {
+            let labels = [("integration", one.integration.as_str()), ("mode", mode)];
+            page.sample("keyferry_rate_exceeded_total", &labels, count);
+        }
+    }
+
+    let doc = "What calls and item loads waited for rate budgets, all together.";
+    page.family("keyferry_rate_waited_seconds_total", "counter", doc);
+    for one in standings {
+        let labels = [("integration", one.integration.as_str())];
+        page.sample("keyferry_rate_waited_seconds_total", &labels, one.waited.as_secs_f64());
+    }
+
+    page.family("keyferry_rate_limited_answers_total", "counter", "Answers of the provider with status 429.");
+    for one in standings {
+        page.sample("keyferry_rate_limited_answers_total", &[("integration", one.integration.as_str())], one.limited);
+    }
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    /// The two lines before a metric's samples. The help is ours and holds nothing to escape.
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a string does not fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (number, (label, value)) in labels.iter().enumerate() {
+            self.0.push_str(if number == 0 { "{" } else { "," });
+            self.0.push_str(label);
+            self.0.push_str("=\"");
+            self.escaped(value);
+            self.0.push('"');
+        }
+        let _ = writeln!(self.0, "}} {value}");
+    }
+
+    fn escaped(&mut self, value: &str) {
+        for character in value.chars() {
+            match character {
+                '\\' => self.0.push_str("\\\\"),
+                '"' => self.0.push_str("\\\""),
+                '\n' => self.0.push_str("\\n"),
+                other => self.0.push(other),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples() {
+        fn check(labels: &[(&str, &str)], value: f64, expected: &str) {
+            let mut page = Page(String::new());
+            page.sample("name", labels, value);
+            assert_eq!(page.0, expected);
+        }
+        check(&[("a", "b")], 0.0, "name{a=\"b\"} 0\n");
+        check(&[("a", "b"), ("c", "d-e")], 1.25, "name{a=\"b\",c=\"d-e\"} 1.25\n");
+        check(&[("a", "\"\\\n")], 2.0, "name{a=\"\\\"\\\\\\n\"} 2\n");
+    }
+}

@@ -1,0 +1,313 @@
+// Connects accounts from any front end:
+//
+//   import { keyferry } from "https://keys.example.com/integrations/connect.js";
+//   button.onclick = async () => {
+//     const connection = await keyferry.connect("hubspot", { session });
+//   };
+//
+// `session` is a Keyferry session that the application's back end made for this person. Leave it out where the application
+// itself says who is there, and in the open mode. The types and every option are in connect.d.ts beside this file.
+//
+// How `connect` hears of the end, each where the one before cannot reach it: a message of the callback page, from exactly
+// this Keyferry and exactly the window that was opened; the page at `returnTo`, over a BroadcastChannel of its own origin;
+// and asking Keyferry. A one-time code is taken only from the first two, which belong to this very attempt.
+
+const base = new URL(".", import.meta.url);
+const POLL = 1000;
+const GRACE = 10_000;
+const TIMEOUT = 600_000;
+const ACKNOWLEDGE = 1000;
+
+/** The query parameter that names an attempt on its way back, and its value where no window waits for it. */
+const ATTEMPT = "keyferry_attempt";
+const REDIRECT = "redirect";
+
+const SENTENCES = {
+  aborted: "Connecting was cancelled.",
+  authorization_denied: "Access was not granted, so nothing was connected. You can start again at any time.",
+  forbidden: "This authorization was begun by somebody else; nothing was connected.",
+  handed_over: "This is done. You can close this window.",
+  incomplete: "The list broke off before its end. What came is good; load again for the rest.",
+  popup_blocked: "The browser did not open a window. Allow popups for this page and try again.",
+  popup_closed: "The window was closed before the account was connected.",
+  state_mismatch: "This attempt is over or was finished elsewhere. Start again.",
+  timeout: "It took too long to connect the account. Start again.",
+  token_endpoint_failed: "The provider did not give access. Nothing that stood before is lost; try again.",
+  unreachable: "Keyferry cannot be reached. Check the network and try again.",
+};
+
+/** Why something did not work: `code` for programs, `detail` (also `message`) for a person. */
+export class KeyferryError extends Error {
+  constructor(code, detail = SENTENCES[code] ?? "The account was not connected. Try again.", more = {}) {
+    super(detail);
+    this.name = "KeyferryError";
+    this.code = code;
+    this.detail = detail;
+    this.status = more.status;
+    this.connectUrl = more.connectUrl;
+    this.integration = more.integration;
+  }
+}
+
+export const keyferry = Object.freeze({ connect, returned, list, connection, disconnect, confirm, items });
+
+// Looked at once, before anything else on the page reads the address.
+const arrival = takeArrival();
+const handedOver = arrival && arrival.attempt !== REDIRECT ? handOver(arrival) : Promise.resolve(false);
+let isArrivalFinished = false;
+
+function connect(integration, options = {}) {
+  if (options.signal?.aborted) return Promise.reject(new KeyferryError("aborted"));
+  if (options.popup === false) return leave(integration, options);
+  // Before anything is waited for: browsers open windows only inside of the click.
+  const popup = options.popup ?? window.open("about:blank", "_blank", features());
+  if (!popup) return Promise.reject(new KeyferryError("popup_blocked"));
+  return attempt(integration, options, popup);
+}
+
+async function attempt(integration, options, popup) {
+  const name = randomName();
+  try {
+    const returnTo = options.returnTo === undefined ? undefined : marked(options.returnTo, name);
+    const [before, url] = await Promise.all([standing(integration, options), authorize(integration, options, returnTo)]);
+    if (options.signal?.aborted) throw new KeyferryError("aborted");
+    popup.location.replace(url);
+    const end = await hear({ integration, options, popup, name, before });
+    return await finish(integration, end, options);
+  } finally {
+    popup.close();
+  }
+}
+
+/** The redirect of the whole page. What is asked for comes back to `returned`. */
+async function leave(integration, options) {
+  const url = await authorize(integration, options, marked(options.returnTo ?? location.href, REDIRECT));
+  location.assign(url);
+  return new Promise(() => {});
+}
+
+/** How the attempt ended: `{ status, code }`. */
+function hear({ integration, options, popup, name, before }) {
+  return new Promise((resolve, reject) => {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const channel = new BroadcastChannel("keyferry");
+    const settle = (done, value) => {
+      stop.abort();
+      clearInterval(ticking);
+      clearTimeout(limit);
+      channel.close();
+      done(value);
+    };
+
+    window.addEventListener(
+      "message",
+      ({ origin, source, data }) => {
+        if (origin !== base.origin || source !== popup) return;
+        if (data?.type === "keyferry" && data.integration === integration) settle(resolve, data);
+      },
+      { signal },
+    );
+    channel.addEventListener(
+      "message",
+      ({ data }) => {
+        if (data?.type !== "keyferry" || data.integration !== integration) return;
+        if (data.attempt === name) {
+          channel.postMessage({ type: "keyferry-heard", attempt: name });
+          settle(resolve, data);
+        } else if (data.attempt === undefined) {
+          // Something has changed, perhaps by another window: the truth is with the server.
+          look();
+        }
+      },
+      { signal },
+    );
+    options.signal?.addEventListener("abort", () => settle(reject, new KeyferryError("aborted")), { signal });
+
+    const look = async () => {
+      try {
+        const now = await standing(integration, { ...options, signal });
+        if (isNew(before, now)) settle(resolve, { status: "active" });
+      } catch (error) {
+        if (!signal.aborted && (error.status === 401 || error.status === 403)) settle(reject, error);
+      }
+    };
+    // A page with Cross-Origin-Opener-Policy on the way makes the window look closed while the person still reads it. Only
+    // when the person is back here has it gone for good.
+    let closedFor = 0;
+    const ticking = setInterval(async () => {
+      closedFor = popup.closed && document.hasFocus() ? closedFor + POLL : 0;
+      await look();
+      if (closedFor >= (options.grace ?? GRACE) && !signal.aborted) settle(reject, new KeyferryError("popup_closed"));
+    }, POLL);
+    const limit = setTimeout(() => settle(reject, new KeyferryError("timeout")), options.timeout ?? TIMEOUT);
+  });
+}
+
+async function finish(integration, { status, code }, options) {
+  if (status === "unconfirmed" && code) return confirm(integration, code, options);
+  if (status === "active") return connection(integration, options);
+  throw new KeyferryError(status === "unconfirmed" ? "forbidden" : status, undefined, { integration });
+}
+
+async function returned(options = {}) {
+  if (!arrival || isArrivalFinished) return null;
+  if (await handedOver) throw new KeyferryError("handed_over");
+  isArrivalFinished = true;
+  try {
+    return await finish(arrival.integration, arrival, options);
+  } catch (error) {
+    error.integration = arrival.integration;
+    throw error;
+  }
+}
+
+async function list(options = {}) {
+  return (await ask("", options)).json();
+}
+
+async function connection(integration, options = {}) {
+  return (await ask(`${encodeURIComponent(integration)}/connection`, options)).json();
+}
+
+async function disconnect(integration, options = {}) {
+  return (await ask(`${encodeURIComponent(integration)}/connection`, options, { method: "DELETE" })).json();
+}
+
+async function confirm(integration, code, options = {}) {
+  const form = { code };
+  return (await ask(`${encodeURIComponent(integration)}/confirm`, options, { method: "POST", form })).json();
+}
+
+async function* items(integration, options = {}) {
+  const query = new URLSearchParams();
+  for (const name of ["type", "limit", "cursor"]) {
+    if (options[name] !== undefined && options[name] !== "") query.set(name, options[name]);
+  }
+  const response = await ask(`${encodeURIComponent(integration)}/items?${query}`, options, { accept: "application/x-ndjson" });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      const lines = (rest + (done ? "\n" : value)).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line === "") continue;
+        const record = JSON.parse(line);
+        // Every item has an id; the last line has not.
+        if (!("id" in record)) return { problems: record.problems ?? [], next: record.next ?? null };
+        yield record;
+      }
+      if (done) throw new KeyferryError("incomplete");
+    }
+  } catch (error) {
+    if (options.signal?.aborted) throw new KeyferryError("aborted", "Loading was cancelled.");
+    throw error instanceof KeyferryError ? error : new KeyferryError("incomplete");
+  } finally {
+    // Whoever stops reading lets Keyferry stop loading.
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function authorize(integration, options, returnTo) {
+  const form = {};
+  for (const [name, value] of Object.entries(options.variables ?? {})) form[`variables.${name}`] = value;
+  if (options.scope) form.scope = Array.isArray(options.scope) ? options.scope.join(" ") : options.scope;
+  if (returnTo) form.return_to = returnTo;
+  return (await ask(`${encodeURIComponent(integration)}/authorize`, options, { method: "POST", form })).json();
+}
+
+/** Where the person stands at that integration. Asked by the list, which answers 200 where there is no connection yet. */
+async function standing(integration, options) {
+  const [entry] = await (await ask(`?integration=${encodeURIComponent(integration)}`, options)).json();
+  return entry;
+}
+
+/** Refreshes change a connection too; another authorization is what tells connecting apart. */
+function isNew(before, now) {
+  return now?.status === "active" && now.authorization !== before?.authorization;
+}
+
+async function ask(path, options, { method = "GET", form, accept = "application/json" } = {}) {
+  const session = typeof options.session === "function" ? await options.session() : options.session;
+  const headers = new Headers({ accept });
+  if (session) headers.set("authorization", `Bearer ${session}`);
+  if (options.org_id) headers.set("keyferry-org", inUtf8(options.org_id));
+  if (options.user_id) headers.set("keyferry-user", inUtf8(options.user_id));
+  const url = new URL(path, base);
+  let response;
+  try {
+    response = await fetch(url, {
+      method,
+      headers,
+      body: form && new URLSearchParams(form),
+      signal: options.signal,
+      cache: "no-store",
+      // A session says who is there; without one, the application's own cookies do, and only on its own origin.
+      credentials: session ? "omit" : "same-origin",
+      referrerPolicy: "no-referrer",
+    });
+  } catch {
+    throw new KeyferryError(options.signal?.aborted ? "aborted" : "unreachable");
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  const detail = problem.detail ?? `Keyferry answered ${response.status}.`;
+  throw new KeyferryError(problem.code ?? "unreachable", detail, { status: response.status, connectUrl: problem.connect_url });
+}
+
+/** `returnTo` with the attempt's name. On Keyferry's own origin it goes as a path, whatever name the page was opened by. */
+function marked(returnTo, name) {
+  const url = new URL(returnTo, location.href);
+  url.searchParams.set(ATTEMPT, name);
+  return url.origin === base.origin ? url.pathname + url.search + url.hash : url.href;
+}
+
+/** What this page's address brings back from an attempt. It holds a one-time code, so it does not stay there. */
+function takeArrival() {
+  const url = new URL(location.href);
+  const [attempt, integration, status, code] = [ATTEMPT, "integration", "status", "code"].map((name) => {
+    const value = url.searchParams.get(name);
+    return value === null ? undefined : value;
+  });
+  if (!attempt || !integration || !status) return null;
+  for (const name of [ATTEMPT, "integration", "status", "code"]) url.searchParams.delete(name);
+  history.replaceState(history.state, "", url);
+  return { type: "keyferry", attempt, integration, status, code };
+}
+
+/** Gives what came back to the window that waits for it and closes this one; false where none waits. */
+function handOver(arrival) {
+  return new Promise((resolve) => {
+    const channel = new BroadcastChannel("keyferry");
+    const end = (isHeard) => {
+      channel.close();
+      clearTimeout(limit);
+      if (isHeard) window.close();
+      resolve(isHeard);
+    };
+    channel.onmessage = ({ data }) => {
+      if (data?.type === "keyferry-heard" && data.attempt === arrival.attempt) end(true);
+    };
+    const limit = setTimeout(() => end(false), ACKNOWLEDGE);
+    channel.postMessage(arrival);
+  });
+}
+
+function features() {
+  const [width, height] = [540, 720];
+  const left = Math.max(0, Math.round(window.screenX + (window.outerWidth - width) / 2));
+  const top = Math.max(0, Math.round(window.screenY + (window.outerHeight - height) / 3));
+  return `popup,width=${width},height=${height},left=${left},top=${top}`;
+}
+
+/** 128 random bits; nobody else can name this attempt. */
+function randomName() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Header values are bytes, and fetch takes a byte for each character. */
+function inUtf8(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}

@@ -1,0 +1,217 @@
+//! The connect page and connect.js in a real Chromium, against the real authorization server: the scenarios of
+//! `tests/peers/browser`. `KEYFERRY_SCREENSHOTS` names a folder for pictures of the page.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Application, AuthorizationServer, Client, Configuration, Keyferry, Person, run_scenario, type_check, until,
+};
+
+#[tokio::test]
+async fn a_person_connects_on_the_page() {
+    let (server, keyferry) = open().await;
+    let settings = json!({ "keyferry": keyferry.public_url(), "issuer": server.issuer() });
+    run_scenario("connect.mjs", &settings).await;
+    keyferry.assert_keeps(&server.secrets().await);
+}
+
+#[tokio::test]
+async fn the_page_looks_right() {
+    let (server, keyferry) = open().await;
+    keyferry.connect("hubspot", Person::ADA).await;
+    lapse(&server, &keyferry, "github").await;
+    let screenshots = std::env::var("KEYFERRY_SCREENSHOTS").ok();
+    let settings = json!({
+        "keyferry": keyferry.public_url(),
+        "issuer": server.issuer(),
+        "screenshots": screenshots,
+        "lapsed": true,
+    });
+    run_scenario("looks.mjs", &settings).await;
+}
+
+#[tokio::test]
+async fn items_come_into_a_table() {
+    let (_server, keyferry) = open().await;
+    keyferry.connect("hubspot", Person::ADA).await;
+    run_scenario("items.mjs", &json!({ "keyferry": keyferry.public_url() })).await;
+}
+
+#[tokio::test]
+async fn an_application_of_another_origin_connects_by_the_script() {
+    let users = ["ada", "bob", "redirect", "victim", "sender", "opener", "waiting"];
+    let (scene, settings) = Keyed::start(&users).await;
+    run_scenario("script.mjs", &settings).await;
+    scene.assert_keeps(&settings).await;
+}
+
+#[tokio::test]
+async fn a_session_is_handed_over_to_the_page() {
+    let (scene, settings) = Keyed::start(&["ada", "bob", "hostile"]).await;
+    run_scenario("session.mjs", &settings).await;
+    scene.assert_keeps(&settings).await;
+}
+
+#[tokio::test]
+async fn the_types_of_the_script_hold() {
+    let keyferry = Keyferry::start(Configuration::new()).await;
+    let types = keyferry.request("GET", "/integrations/connect.d.ts").send().await.expect(200).text();
+    type_check(&types, "browser/types.ts").await;
+}
+
+#[tokio::test]
+async fn the_files_are_served_as_browsers_like_them() {
+    let keyferry = Keyferry::start(Configuration::new().caller(&Keyferry::new_key().await)).await;
+    let page = keyferry.request("GET", "/integrations").header("accept", "text/html").send().await.expect(200);
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    for directive in ["frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'", "connect-src 'self'"] {
+        assert!(policy.contains(directive), "{directive}: {policy}");
+    }
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("vary"), Some("accept, accept-encoding"));
+
+    let (mut names, mut seen) = (vec!["page.js".to_owned(), "page.css".into(), "connect.d.ts".into()], Vec::new());
+    while let Some(name) = names.pop() {
+        let ask = || keyferry.request("GET", &format!("/integrations/{name}"));
+        let plain = ask().send().await.expect(200);
+        let packed = ask().header("accept-encoding", "gzip").send().await.expect(200);
+        assert_eq!(packed.header("content-encoding"), Some("gzip"), "{name}");
+        assert!(packed.body.len() * 2 < plain.body.len() + 1000, "{name}: {} bytes", packed.body.len());
+        assert_eq!(packed.header("x-content-type-options"), Some("nosniff"), "{name}");
+        let tag = packed.header("etag").expect("a tag");
+        let again = ask().header("accept-encoding", "gzip").header("if-none-match", tag).send().await.expect(304);
+        assert!(again.body.is_empty() && again.header("etag") == Some(tag), "{name}");
+        // Only what is the same for everybody and made for other origins is given to them.
+        let foreign = ask().header("origin", "http://evil.example").header("sec-fetch-site", "cross-site").send().await;
+        if name.starts_with("connect.") {
+            assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (200, Some("*")), "{name}");
+            assert_eq!(foreign.header("cross-origin-resource-policy"), Some("cross-origin"), "{name}");
+        } else {
+            foreign.expect_problem(403, "cross_site");
+        }
+        ask_wrongly(&keyferry, &name).await;
+        let text = plain.text();
+        let imported = text.split("from \"./").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+        names.extend(imported.filter(|import| import.ends_with(".js") && !seen.contains(import)));
+        seen.push(name);
+    }
+    assert!(seen.contains(&"connect.js".to_owned()) && seen.contains(&"items.js".to_owned()), "{seen:?}");
+}
+
+#[tokio::test]
+async fn the_list_says_what_is_asked_for() {
+    let (_server, keyferry) = open().await;
+    let list = keyferry.request_for("GET", "/integrations?integration=acme", Person::ADA).send().await.expect(200);
+    assert_eq!(list.header("vary"), Some("accept"));
+    let list = list.json();
+    let [acme] = list.as_array().expect("a list").as_slice() else { panic!("one: {list}") };
+    assert_eq!((&acme["user_id"], &acme["status"]), (&json!("ada"), &Value::Null), "{acme}");
+    let names: Vec<&Value> = acme["variables"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+    // `plan` is the operator's, and `tier` has been set by the operator.
+    assert_eq!(names, ["region", "subdomain"], "{acme}");
+    assert_eq!(acme["variables"][0]["enum"], json!(["eu", "us"]), "{acme}");
+    assert_eq!(acme["variables"][1]["title"], "Subdomain", "{acme}");
+}
+
+/// Connects Ada there, and lets the provider end what it gave.
+async fn lapse(server: &AuthorizationServer, keyferry: &Keyferry, integration: &str) {
+    server.change(json!({ "access_token_ttl": 1 })).await;
+    keyferry.connect(integration, Person::ADA).await;
+    server.change(json!({ "access_token_ttl": 3600 })).await;
+    server.fault(json!({ "mode": "answer", "status": 400, "body": { "error": "invalid_grant" } })).await;
+    until("the grant has lapsed", Duration::from_secs(20), || async {
+        let answer = keyferry.call(integration, "/api/me", Person::ADA).await;
+        (answer.header("keyferry-error") == Some("reconnect_required")).then_some(())
+    })
+    .await;
+}
+
+async fn ask_wrongly(keyferry: &Keyferry, name: &str) {
+    let path = format!("/integrations/{name}");
+    keyferry.request("POST", &path).send().await.expect_problem(405, "method_not_allowed");
+    keyferry.request("GET", &format!("{path}/")).send().await.expect_problem(404, "not_found");
+}
+
+/// An open Keyferry with some integrations, as a page would show them.
+async fn open() -> (AuthorizationServer, Keyferry) {
+    let server = AuthorizationServer::start().await;
+    let mut configuration = Configuration::new();
+    for (name, display_name, category, more) in [
+        ("airtable", "Airtable", "docs", ""),
+        ("github", "GitHub", "development", ""),
+        ("hubspot", "HubSpot", "crm", ""),
+        ("notion", "Notion", "docs", ""),
+        ("acme", "Acme Desk", "support", VARIABLES),
+    ] {
+        let file = provider(&server, display_name, category, more);
+        configuration = configuration.provider(name, &file).client(name, &Client::POST);
+    }
+    let keyferry = Keyferry::start(configuration.toml("variables = { tier = \"gold\", plan = \"big\" }")).await;
+    (server, keyferry)
+}
+
+const VARIABLES: &str = r#"
+[variables.subdomain]
+title = "Subdomain"
+help = "The first part of your address, as in lovelace.acme-desk.example."
+pattern = "^[a-z0-9-]+$"
+[variables.region]
+title = "Region"
+enum = ["eu", "us"]
+default = "eu"
+[variables.tier]
+[variables.plan]
+source = "operator"
+"#;
+
+fn provider(server: &AuthorizationServer, display_name: &str, category: &str, more: &str) -> String {
+    let hint = if more.is_empty() { "" } else { ", ui_locales = \"{region}-{subdomain}-{tier}-{plan}\"" };
+    let issuer = server.issuer();
+    format!(
+        "display_name = \"{display_name}\"\ncategory = \"{category}\"\n\
+         documentation = \"https://docs.example/{category}\"\n\n[oauth]\nissuer = \"{issuer}\"\n\
+         token_endpoint_auth_method = \"client_secret_post\"\n\
+         authorization_params = {{ prompt = \"consent\"{hint} }}\n\n[api]\nbase_url = \"{issuer}\"\n{more}"
+    )
+}
+
+/// A Keyferry with callers, an application of another, allowed origin, and a hostile page.
+struct Keyed {
+    server: AuthorizationServer,
+    keyferry: Keyferry,
+    _pages: [Application; 2],
+}
+
+impl Keyed {
+    /// Starts them; also answers the settings for a scenario, with a session for each of the users.
+    async fn start(users: &[&'static str]) -> (Self, Value) {
+        let server = AuthorizationServer::start().await;
+        let (application, hostile) = (Application::start().await, Application::start().await);
+        let configuration = Configuration::new()
+            .provider("acme", &provider(&server, "Acme", "support", ""))
+            .client("acme", &Client::POST)
+            .caller_for(&Keyferry::new_key().await, &[application.url()]);
+        let keyferry = Keyferry::start(configuration).await;
+        let mut sessions = json!({});
+        for user in users {
+            sessions[*user] = keyferry.session(Person { org: "analytical", user }).await.into();
+        }
+        let settings = json!({
+            "keyferry": keyferry.public_url(),
+            "issuer": server.issuer(),
+            "application": application.url(),
+            "hostile": hostile.url(),
+            "sessions": sessions,
+        });
+        (Self { server, keyferry, _pages: [application, hostile] }, settings)
+    }
+
+    async fn assert_keeps(&self, settings: &Value) {
+        let sessions = settings["sessions"].as_object().expect("sessions by user").values();
+        let sessions = sessions.map(|session| session.as_str().expect("a session").to_owned()).collect();
+        self.keyferry.assert_keeps(&[self.server.secrets().await, sessions].concat());
+    }
+}
