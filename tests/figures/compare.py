@@ -177,9 +177,11 @@ level = "warn"
 class TokenEndpoint(http.server.BaseHTTPRequestHandler):
     """A token endpoint that always answers the same: the figures are about calls, not about OAuth."""
 
+    MORE = {}
+
     def do_POST(self):
         self.rfile.read(int(self.headers.get("content-length", 0)))
-        body = json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 86400}).encode()
+        body = json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 86400, **self.MORE}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
@@ -190,13 +192,13 @@ class TokenEndpoint(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def connect(port):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/integrations/figures/authorize", data=b"", method="POST")
+def connect(port, integration="figures"):
+    base = f"http://127.0.0.1:{port}/integrations/{integration}"
+    request = urllib.request.Request(f"{base}/authorize", data=b"", method="POST")
     request.add_header("content-type", "application/x-www-form-urlencoded")
     url = json.load(urllib.request.urlopen(request))
     state = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["state"][0]
-    callback = f"http://127.0.0.1:{port}/integrations/figures/oauth2callback?code=figures&state={state}"
-    urllib.request.urlopen(callback).read()
+    urllib.request.urlopen(f"{base}/oauth2callback?code=figures&state={state}").read()
 
 
 def load(url, seconds):

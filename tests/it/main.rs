@@ -23,6 +23,7 @@ mod connect; // a connection's whole life, over every store and with every clien
 mod demo; // `keyferry demo`, as a newcomer walks it
 mod items; // items by configuration: shipped files against documented answers, and every rule of the walk
 mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
+mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
 mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;

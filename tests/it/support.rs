@@ -18,6 +18,7 @@ mod recorder;
 mod redis;
 mod scenario;
 mod sdk;
+mod vendors;
 
 use std::{
     future::Future,
@@ -39,6 +40,7 @@ pub(crate) use self::{
     redis::Redis,
     scenario::{FrontEnd, run_scenario, type_check},
     sdk::Sdk,
+    vendors::Vendors,
 };
 
 /// Asks again and again until there is an answer, and panics with `what` when there is none within `limit`.

@@ -25,6 +25,26 @@ pub(crate) struct Client {
     pub(crate) method: &'static str,
 }
 
+/// The names of integrations whose callbacks are registered.
+const INTEGRATIONS: [&str; 16] = [
+    "acme",
+    "other",
+    "third",
+    "notion",
+    "hubspot",
+    "airtable",
+    "github",
+    "notion-compat",
+    "airtable-compat",
+    "drive",
+    "onedrive",
+    "slack",
+    "jira",
+    "dropbox",
+    "linear",
+    "stripe",
+];
+
 impl Client {
     /// Sends its secret in the body.
     pub(crate) const POST: Self =
@@ -39,8 +59,7 @@ impl Client {
     /// Its registration (RFC 7591). A loopback redirect URI without a port takes any port (RFC 8252, section 7.3).
     fn registration(&self) -> Value {
         let redirect = |host, integration| format!("http://{host}/integrations/{integration}/oauth2callback");
-        let integrations = ["acme", "other", "third", "notion", "hubspot", "airtable", "github"];
-        let redirects = ["127.0.0.1", "localhost"].map(|host| integrations.map(|name| redirect(host, name))).concat();
+        let redirects = ["127.0.0.1", "localhost"].map(|host| INTEGRATIONS.map(|name| redirect(host, name))).concat();
         let mut metadata = json!({
             "client_id": self.id,
             "token_endpoint_auth_method": self.method,

@@ -233,6 +233,11 @@ impl Keyferry {
         token
     }
 
+    /// How many bytes of memory it occupies now.
+    pub(crate) fn memory(&self) -> u64 {
+        self.process.memory()
+    }
+
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::TERM);

@@ -2,6 +2,7 @@
 //! when the value goes. It never outlives the test, and its output is part of every message about its failure.
 
 use std::{
+    fs,
     io::Read,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, Once, PoisonError},
@@ -86,6 +87,14 @@ impl Process {
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// How many bytes of memory it occupies now.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of resident memory");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kibibytes * 1024
     }
 
     /// Sends a signal.

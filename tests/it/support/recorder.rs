@@ -23,6 +23,12 @@ pub(crate) struct Recorded {
     /// Names and values, in order, with the case they came in.
     pub(crate) headers: Vec<(String, String)>,
     body_base64: String,
+    /// The status of the answer; nothing as long as there is none, and from the recorder, which always answers.
+    #[serde(default)]
+    pub(crate) status: Option<u16>,
+    /// Whether whoever asked went before the answer's end.
+    #[serde(default)]
+    pub(crate) left: bool,
 }
 
 impl Recorder {
