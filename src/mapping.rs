@@ -1,8 +1,13 @@
-//! JSON in, JSON out: paths and templates that provider files are written with, compiled when the file is loaded. Knows
-//! nothing of OAuth or HTTP.
+//! JSON in, JSON out: paths, templates and values that provider files are written with, compiled when the file is loaded.
+//! Knows nothing of OAuth or HTTP.
 
 mod path;
+mod source;
 mod template;
+pub mod time;
 
-pub use path::{Path, PathError};
+pub use path::{Path, PathError, Taken};
+pub use source::{Phrase, Reference, Root, Scope, Source, SourceError};
+pub(crate) use template::UNRESERVED_KEPT;
 pub use template::{Encoding, Template, TemplateError};
+pub use time::TimeFormat;

@@ -18,7 +18,22 @@ macro_rules! shipped {
 }
 
 /// The provider files in the binary.
-const SHIPPED: &[(&str, &str)] = &shipped!["airtable", "github", "google", "hubspot", "notion"];
+const SHIPPED: &[(&str, &str)] = &shipped![
+    "airtable",
+    "airtable-compat",
+    "dropbox",
+    "github",
+    "google",
+    "google-drive",
+    "hubspot",
+    "jira",
+    "linear",
+    "notion",
+    "notion-compat",
+    "onedrive",
+    "slack",
+    "stripe",
+];
 
 /// The operator's folder.
 #[derive(Debug)]

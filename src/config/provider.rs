@@ -3,6 +3,7 @@
 mod api;
 mod capture;
 mod host;
+mod items;
 mod names;
 mod oauth;
 mod pattern;
@@ -19,6 +20,8 @@ use self::host::HostRule;
 use self::names::Names;
 use super::problem::{Fault, Problem};
 use super::reader::Table;
+use crate::items::{Plan, Policy};
+use crate::mapping::Phrase;
 use crate::model::ProviderId;
 use crate::oauth::{Protocol, Variable};
 use crate::provider::Provider;
@@ -27,9 +30,6 @@ use crate::route::Api;
 pub(super) use self::host::{check_constant_url, is_loopback};
 pub(super) use self::oauth::scope;
 pub(super) use self::variables::check_value;
-
-/// Keys that have their place in a provider file and that this version does not act on.
-const LATER: [&str; 1] = ["items"];
 
 /// What reading a file brings besides the provider.
 pub(super) struct ReadProvider {
@@ -44,23 +44,24 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     let documentation = table.parsed("documentation", "The vendor's page about its OAuth.", filled);
     let category = table.parsed("category", "One word for lists: crm, docs, storage …", filled);
     table.text("extends", "The provider whose tables this file adds to and changes, key by key.");
-    table.later(&LATER, unknown_yet);
 
     let mut names = Names::default();
     let mut variables = variables::read(table, &mut names);
     let Oauth { protocol, sunset, guards } = read_oauth(table, &mut names, allow_http);
     let api = table.table("api", "How to call.", |table| api::read(table, &names, allow_http));
+    let items = table.optional_table("items", "What to load.", |table| items::read(table, &names));
 
     let mut protocol = protocol?;
-    let (api, api_guards) = api?;
+    let ReadApi { api, guards: api_guards, policy, budget } = api?;
+    let items = Plan::new(items.unwrap_or_default(), policy, budget);
     let guards = guards.into_iter().chain(api_guards).fold(BTreeMap::new(), merge_guard);
     apply_guards(&guards, &mut variables, &mut protocol);
     check_defaults(table, &variables);
     let warnings = sunset.into_iter().collect();
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
-    let provider =
-        Provider { id: id.clone(), display_name, documentation, category, protocol, api, items: Arc::default() };
+    let items = Arc::new(items);
+    let provider = Provider { id: id.clone(), display_name, documentation, category, protocol, api, items };
     Some(ReadProvider { provider, warnings })
 }
 
@@ -87,8 +88,16 @@ fn read_oauth(table: &mut Table<'_>, names: &mut Names, allow_http: bool) -> Oau
 /// Names without a pattern that stand in a host.
 type Guards = BTreeMap<String, host::Guard>;
 
-/// The `[api]` table, and which names stand in its host.
-type ReadApi = (Api, Guards);
+/// The `[api]` table.
+struct ReadApi {
+    api: Api,
+    /// Which names stand in its host.
+    guards: Guards,
+    /// What is done about answers that are no good.
+    policy: Policy,
+    /// What parts a connection's rate budget.
+    budget: Option<Phrase>,
+}
 
 /// In two hosts the narrower guard holds for both.
 fn merge_guard(mut guards: Guards, (name, guard): (String, host::Guard)) -> Guards {

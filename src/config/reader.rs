@@ -38,6 +38,8 @@ pub(super) struct Table<'a> {
     known: Vec<&'static str>,
     /// Known only to be refused, and so never proposed.
     refused: Vec<&'static str>,
+    /// Where keys stand that this table has from elsewhere, and which.
+    inherited: Option<(String, Vec<&'a str>)>,
 }
 
 impl<'a> Table<'a> {
@@ -56,6 +58,7 @@ impl<'a> Table<'a> {
             values: document.values(),
             known: Vec::new(),
             refused: Vec::new(),
+            inherited: None,
         }
         .finish(read)
     }
@@ -249,6 +252,7 @@ impl<'a> Table<'a> {
             values,
             known: Vec::new(),
             refused: Vec::new(),
+            inherited: None,
         }
     }
 
@@ -267,6 +271,11 @@ impl<'a> Table<'a> {
     }
 
     fn key(&self, name: &str) -> String {
+        if let Some((home, names)) = &self.inherited
+            && names.contains(&name)
+        {
+            return format!("{home}.{name}");
+        }
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 }

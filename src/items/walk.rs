@@ -1,23 +1,26 @@
-//! The walk through all pages of all streams. (Skeleton: shapes only.)
+//! The walk through all pages of all streams: depth first, a parent's item before its children, one page of each depth in
+//! memory at a time.
 
+mod held;
+mod level;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use url::Url;
 
+use self::held::Held;
+use self::level::Level;
+use super::page::Stuck;
+use super::position::LevelPosition;
+use super::problem::{Kind, Trouble, note};
+use super::retry::{Asked, Came, Verdict};
+use super::{PageRequest, Plan, Position, Problem};
+use crate::mapping::{Scope, Taken};
 use crate::model::{Item, Timestamp};
-
-/// The `[items]` table of a provider file, with `[api] retry`, checked and compiled.
-#[derive(Clone, Debug, Default)]
-pub struct Plan {}
-
-impl Plan {
-    /// Whether the file says nothing about items.
-    pub fn is_empty(&self) -> bool {
-        true
-    }
-}
 
 /// What a walk is to load, and what it may know.
 #[derive(Clone, Debug, Default)]
@@ -28,24 +31,8 @@ pub struct Options {
     pub base_url: String,
     /// Item types that are wanted; empty for all.
     pub types: Vec<String>,
-    /// Where to go on; the beginning otherwise.
+    /// Where to go on; the beginning otherwise. Holds for a walk with the same types.
     pub position: Option<Position>,
-}
-
-/// A place between two items, from which another walk of the same plan goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {}
-
-impl Position {
-    /// As bytes, for a cursor.
-    pub fn encode(&self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// From those bytes; `None` when they are not a position.
-    pub fn decode(_bytes: &[u8]) -> Option<Self> {
-        None
-    }
 }
 
 /// What the driver is to do. After `Send` it calls [`Walk::answer`] or [`Walk::no_answer`], after `Renew`
@@ -62,23 +49,6 @@ pub enum Step {
     Emit(Item),
     /// Nothing is left.
     Done,
-}
-
-/// One request for a page, below the base URL.
-#[derive(Clone, Debug)]
-pub struct PageRequest {
-    /// The stream's name, for the log.
-    pub stream: String,
-    /// `GET` or `POST`.
-    pub method: http::Method,
-    /// Path and query behind the base URL: begins with `/`.
-    pub path_and_query: String,
-    /// Headers of the stream, `content-type` included where there is a body.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The JSON body.
-    pub body: Option<Vec<u8>>,
-    /// Which rate budget of the connection it draws on; empty for the connection's own.
-    pub budget: String,
 }
 
 /// What came back.
@@ -107,75 +77,462 @@ pub enum Outage {
     OverBudget(Duration),
 }
 
-/// What went wrong while items were loaded, in words for a person. What was read before is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The stream.
-    pub stream: String,
-    /// One of the closed words: `rate_limited`, `upstream_unreachable`, `upstream_timeout`, `upstream_refused`,
-    /// `unreadable`, `unauthorized`, `incomplete`, `too_many_pages`, `cursor_repeated`, `foreign_page`,
-    /// `records_dropped`, `fields_dropped`, `skipped`.
-    pub code: &'static str,
-    /// A sentence.
-    pub detail: String,
-    /// The provider's status, where there was one.
-    pub status: Option<u16>,
-    /// When it is worth another try.
-    pub retry_after: Option<Duration>,
-    /// How many records or children it is about.
-    pub count: Option<u64>,
-}
-
-impl Problem {
-    /// Whether something is missing from the result because the provider could not be read.
-    pub fn is_failure(&self) -> bool {
-        Self::is_failure_code(self.code)
-    }
-
-    /// The same, from the code alone.
-    pub fn is_failure_code(code: &str) -> bool {
-        !matches!(code, "incomplete" | "records_dropped" | "fields_dropped" | "skipped")
-    }
-}
-
 /// A walk under way.
 #[derive(Debug)]
 pub struct Walk {
-    _plan: Arc<Plan>,
+    plan: Arc<Plan>,
+    connection: Value,
+    base: Option<Url>,
+    types: Vec<String>,
+    /// Which streams are asked at all.
+    asked: Vec<bool>,
+    /// Which of them may bring an item that is wanted.
+    brings: Vec<bool>,
+    /// Streams that are not asked any more, and why.
+    given_up: Vec<Option<Trouble>>,
+    /// From a stream without a parent inwards. Empty only at the end.
+    levels: Vec<Level>,
+    /// Levels of the position that are still to be reached.
+    resume: VecDeque<LevelPosition>,
+    /// How many items that come were given out by an earlier walk.
+    given: u64,
+    held: Held,
+    phase: Phase,
+    attempt: u32,
+    renewed: bool,
+    /// The path and query of the last request, to which a relative next page refers.
+    asked_at: String,
+    problems: Vec<Problem>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The innermost level has records, or is done.
+    Advance,
+    /// The innermost level needs its page.
+    Send,
+    Wait(Duration),
+    Renew,
+    Ended,
 }
 
 impl Walk {
-    /// Begins, or goes on at a position.
-    pub fn new(plan: Arc<Plan>, _options: Options) -> Self {
-        Self { _plan: plan }
+    /// Begins, or goes on at a position. One that [`Plan::accepts`] does not is a problem, and nothing is loaded.
+    pub fn new(plan: Arc<Plan>, options: Options) -> Self {
+        let Options { connection, base_url, types, position } = options;
+        let mut walk = Self {
+            asked: plan.asked_for(&types),
+            brings: (0..plan.len()).map(|index| plan.stream(index).may_bring(&types)).collect(),
+            given_up: vec![None; plan.len()],
+            plan,
+            connection,
+            base: Url::parse(&base_url).ok(),
+            types,
+            levels: Vec::new(),
+            resume: VecDeque::new(),
+            given: 0,
+            held: Held::default(),
+            phase: Phase::Ended,
+            attempt: 0,
+            renewed: false,
+            asked_at: String::new(),
+            problems: Vec::new(),
+        };
+        match position {
+            None => walk.begin_root_from(0),
+            Some(position) if walk.plan.accepts(&position) => {
+                walk.given = position.given;
+                walk.resume = position.levels.into();
+                walk.descend();
+            }
+            Some(position) => {
+                let stream = position.levels.first().map_or("", |level| level.stream.as_str());
+                note(&mut walk.problems, stream, Kind::ForeignPosition.into(), 1);
+            }
+        }
+        walk
     }
 
     /// What to do next.
     pub fn next(&mut self) -> Step {
-        Step::Done
+        loop {
+            while let Some(item) = self.held.pop() {
+                if self.given == 0 {
+                    return Step::Emit(item);
+                }
+                self.given -= 1;
+            }
+            match self.phase {
+                Phase::Advance => {
+                    if let Some(item) = self.advance() {
+                        self.given = 0;
+                        return Step::Emit(item);
+                    }
+                }
+                Phase::Send => match self.request() {
+                    Some(request) => return Step::Send(request),
+                    None => self.fail(Kind::MissingValue.into()),
+                },
+                Phase::Wait(wait) => {
+                    self.phase = Phase::Send;
+                    return Step::Wait(wait);
+                }
+                Phase::Renew => return Step::Renew,
+                Phase::Ended => return Step::Done,
+            }
+        }
     }
 
     /// Reports the answer to the last `Send`. `jitter` is drawn by the caller, from 0 up to 1.
-    pub fn answer(&mut self, _answer: Answer<'_>, _now: Timestamp, _jitter: f64) {}
+    pub fn answer(&mut self, answer: Answer<'_>, now: Timestamp, jitter: f64) {
+        let plan = Arc::clone(&self.plan);
+        let (Phase::Send, Some(level)) = (self.phase, self.levels.last()) else { return };
+        let Answer { status, headers, body } = answer;
+        let body = match status {
+            204 => Some(Value::Null),
+            _ if plan.policy.reads_body(status) => serde_json::from_slice(body).ok(),
+            _ => None,
+        };
+        let asked = self.asked(&plan, level);
+        let verdict = plan.policy.judge(asked, Came { status, headers, body: body.as_ref() }, now, jitter);
+        match (verdict, body) {
+            (Verdict::Use, Some(page)) => self.take(&plan, page, headers),
+            (Verdict::Use, None) => self.fail(Trouble { status: Some(status), ..Kind::Unreadable.into() }),
+            (verdict, _) => self.follow(verdict, Some(status)),
+        }
+    }
 
     /// Reports that no answer came.
-    pub fn no_answer(&mut self, _outage: Outage, _jitter: f64) {}
+    pub fn no_answer(&mut self, outage: Outage, jitter: f64) {
+        let plan = Arc::clone(&self.plan);
+        let (Phase::Send, Some(level)) = (self.phase, self.levels.last()) else { return };
+        let asked = self.asked(&plan, level);
+        let retry_after = match outage {
+            Outage::CircuitOpen(wait) | Outage::OverBudget(wait) => Some(wait),
+            Outage::Unreachable | Outage::Timeout | Outage::TooLarge => None,
+        };
+        let verdict = match outage {
+            Outage::Unreachable => plan.policy.judge_silence(asked, Kind::Unreachable, jitter),
+            Outage::Timeout => plan.policy.judge_silence(asked, Kind::TimedOut, jitter),
+            Outage::TooLarge => Verdict::Fail(Kind::TooLarge.into()),
+            Outage::CircuitOpen(_) => Verdict::Fail(Trouble { retry_after, ..Kind::Unreachable.into() }),
+            Outage::OverBudget(_) => Verdict::Fail(Trouble { retry_after, ..Kind::RateLimited.into() }),
+        };
+        if let (Verdict::Fail(trouble), Some(_)) = (verdict, retry_after) {
+            let stream = level.stream;
+            self.given_up[stream] = Some(trouble);
+        }
+        self.follow(verdict, None);
+    }
 
     /// Reports whether another token is there.
-    pub fn renewed(&mut self, _renewed: bool) {}
+    pub fn renewed(&mut self, renewed: bool) {
+        if !matches!(self.phase, Phase::Renew) {
+            return;
+        }
+        self.renewed = true;
+        self.phase = Phase::Send;
+        if !renewed {
+            self.fail(Trouble { status: Some(401), ..Kind::Unauthorized.into() });
+        }
+    }
 
-    /// Where to go on after the last item given out; `None` at the end.
+    /// Where to go on after the last item given out; `None` at the end. A walk that ended because the token was refused
+    /// still has a place to go on at.
     pub fn position(&self) -> Option<Position> {
-        None
+        let top = self.levels.last()?;
+        let mut levels: Vec<LevelPosition> = self.levels.iter().map(|level| level.position(&self.plan)).collect();
+        let mut given = self.given;
+        if let Some(place) = self.held.place() {
+            levels.truncate(place.depth + 1);
+            levels[place.depth].done -= u64::from(place.closed);
+            given += place.given;
+        } else if !self.resume.is_empty() {
+            levels.extend(self.resume.iter().cloned());
+        } else if self.nothing_is_left() {
+            return None;
+        } else if top.open.is_some() {
+            match self.next_child(top) {
+                Some((_, child)) => levels.push(Level::first(child).position(&self.plan)),
+                None => levels[self.levels.len() - 1].done += 1,
+            }
+        } else if let (true, Some(next)) = (top.records.as_slice().is_empty(), &top.next) {
+            let level = &mut levels[self.levels.len() - 1];
+            (level.state, level.pages, level.done) = (next.clone(), level.pages + 1, 0);
+        }
+        Some(Position { levels, given })
     }
 
     /// The longest that any wait may be; what asks for more fails.
     pub fn longest_wait(&self) -> Duration {
-        Duration::from_secs(60)
+        self.plan.policy.retry.cap
     }
 
     /// What went wrong so far.
     pub fn problems(&self) -> &[Problem] {
-        &[]
+        &self.problems
+    }
+
+    /// Takes the innermost level one step further. An item comes out where none is held back.
+    fn advance(&mut self) -> Option<Item> {
+        let depth = self.levels.len().checked_sub(1)?;
+        let level = &self.levels[depth];
+        if level.open.is_some() {
+            match self.next_child(level) {
+                Some((position, child)) => {
+                    self.levels[depth].child = position + 1;
+                    match self.given_up[child] {
+                        Some(trouble) => self.note(child, trouble, 1),
+                        None => self.descend_to(Level::first(child)),
+                    }
+                }
+                None => self.close(depth),
+            }
+            return None;
+        }
+        match self.levels[depth].records.next() {
+            Some(record) => self.read(depth, record),
+            None => {
+                self.turn(depth);
+                None
+            }
+        }
+    }
+
+    /// Makes an item of a record, and opens the record when there is something below it.
+    fn read(&mut self, depth: usize, record: Value) -> Option<Item> {
+        let index = self.levels[depth].stream;
+        let has_children = self.plan.children_of(index).iter().any(|child| self.asked[*child]);
+        let collected = self.held.collects(depth);
+        let mut item = None;
+        if self.brings[index] || collected {
+            let plan = Arc::clone(&self.plan);
+            let stream = plan.stream(index);
+            let mut dropped = 0;
+            let scope = Scope { record: &record, page: &self.levels[depth].page, ..self.scope_above(depth) };
+            item = if stream.lets.is_empty() {
+                stream.fields.item(&scope, &mut dropped)
+            } else {
+                let lets: Map<String, Value> =
+                    stream.lets.iter().map(|(name, source)| (name.clone(), source.evaluate(&scope).into_owned())).collect();
+                stream.fields.item(&Scope { lets: &Value::Object(lets), ..scope }, &mut dropped)
+            };
+            if item.is_none() {
+                self.note(index, Kind::RecordsDropped.into(), 1);
+            } else if dropped > 0 {
+                self.note(index, Kind::FieldsDropped.into(), dropped);
+            }
+        }
+        let level = &mut self.levels[depth];
+        if has_children {
+            level.open = Some(record);
+            level.child = 0;
+        } else {
+            level.done += 1;
+        }
+        let item = item?;
+        if collected {
+            self.held.found(&item.id);
+        }
+        let wanted = self.types.is_empty() || item.kind.as_ref().is_some_and(|kind| self.types.contains(kind));
+        let collects = wanted && has_children && self.plan.stream(index).collect_children;
+        let mut given_out = Some(item).filter(|_| wanted);
+        if collects || self.held.is_holding() {
+            if let Some(item) = given_out.take() {
+                self.held.hold(item, depth, collects);
+            }
+            self.let_go_when_full(index);
+        }
+        given_out
+    }
+
+    fn let_go_when_full(&mut self, index: usize) {
+        if self.held.is_full() {
+            self.held.let_go();
+            self.note(index, Kind::TooManyChildren.into(), 1);
+        }
+    }
+
+    /// Everything below the open record was read.
+    fn close(&mut self, depth: usize) {
+        let level = &mut self.levels[depth];
+        level.open = None;
+        level.done += 1;
+        self.held.close(depth);
+    }
+
+    /// On to the following page, or out of the level.
+    fn turn(&mut self, depth: usize) {
+        let level = &mut self.levels[depth];
+        let Some(next) = level.next.take() else { return self.leave() };
+        let most = self.plan.stream(level.stream).paging.as_ref().map_or(1, |paging| paging.max);
+        if level.pages + 1 >= most {
+            let stream = level.stream;
+            self.note(stream, Kind::TooManyPages.into(), 1);
+            return self.leave();
+        }
+        level.turn_to(next);
+        self.ask();
+    }
+
+    /// Takes a page: what leads on, then its records.
+    fn take(&mut self, plan: &Plan, mut page: Value, headers: &HeaderMap) {
+        let depth = self.levels.len() - 1;
+        let index = self.levels[depth].stream;
+        let stream = plan.stream(index);
+        let incomplete = stream.incomplete.as_ref().and_then(|path| path.first(&page));
+        if incomplete.is_some_and(|sign| *sign != Value::Bool(false)) {
+            self.note(index, Kind::Incomplete.into(), 1);
+        }
+        let signs = stream.paging.as_ref().map(|paging| paging.signs(&page, headers, self.base.as_ref(), &self.asked_at));
+        let Taken { nodes, listed } = stream.records.take(&mut page);
+        let level = &mut self.levels[depth];
+        let next = stream.paging.as_ref().zip(signs).and_then(|(paging, signs)| paging.turn(&level.state, signs, listed));
+        let next = match next {
+            Some(Ok(next)) if level.circle.closes(&level.state, &next) => Some(Err(Stuck::Repeated)),
+            next => next,
+        };
+        level.records = nodes.into_iter();
+        level.page = page;
+        let done = usize::try_from(level.done).unwrap_or(usize::MAX);
+        level.records.by_ref().take(done).for_each(drop);
+        self.phase = Phase::Advance;
+        match next {
+            None => {}
+            Some(Ok(next)) => self.levels[depth].next = Some(next),
+            Some(Err(Stuck::Repeated)) => self.note(index, Kind::CursorRepeated.into(), 1),
+            Some(Err(Stuck::Foreign)) => self.note(index, Kind::ForeignPage.into(), 1),
+        }
+        self.descend();
+    }
+
+    /// Opens the record in which the position lies, if there is one to be reached.
+    fn descend(&mut self) {
+        let Some(saved) = self.resume.pop_front() else { return };
+        let Some(index) = self.plan.index_of(&saved.stream) else { return };
+        if let Some(level) = self.levels.last_mut() {
+            let children = self.plan.children_of(level.stream);
+            level.child = children.iter().position(|child| *child == index).map_or(0, |position| position + 1);
+            level.open = level.records.next();
+            // The provider has fewer records now; what was below is gone with them.
+            if level.open.is_none() {
+                self.resume.clear();
+                return;
+            }
+        }
+        self.descend_to(Level::at(index, saved));
+    }
+
+    fn descend_to(&mut self, level: Level) {
+        self.levels.push(level);
+        self.ask();
+    }
+
+    fn ask(&mut self) {
+        self.attempt = 0;
+        self.renewed = false;
+        self.phase = Phase::Send;
+    }
+
+    /// Out of the innermost level, and into the following stream where it was the outermost.
+    fn leave(&mut self) {
+        self.resume.clear();
+        self.phase = Phase::Advance;
+        if let Some(level) = self.levels.pop()
+            && self.levels.is_empty()
+        {
+            self.begin_root_from(level.stream + 1);
+        }
+    }
+
+    fn begin_root_from(&mut self, index: usize) {
+        match self.root_from(index) {
+            Some(index) => self.descend_to(Level::first(index)),
+            None => self.phase = Phase::Ended,
+        }
+    }
+
+    fn root_from(&self, index: usize) -> Option<usize> {
+        (index..self.plan.len()).find(|index| self.asked[*index] && self.plan.stream(*index).parent.is_none())
+    }
+
+    /// The following stream to be asked about the level's open record, and its place among its siblings.
+    fn next_child(&self, level: &Level) -> Option<(usize, usize)> {
+        let children = self.plan.children_of(level.stream).iter().copied().enumerate();
+        children.skip(level.child).find(|(_, child)| self.asked[*child])
+    }
+
+    fn nothing_is_left(&self) -> bool {
+        let is_done = |level: &Level| {
+            level.records.as_slice().is_empty()
+                && level.next.is_none()
+                && (level.open.is_none() || self.next_child(level).is_none())
+        };
+        let root = self.levels.first().map_or(0, |level| level.stream + 1);
+        matches!(self.phase, Phase::Advance) && self.levels.iter().all(is_done) && self.root_from(root).is_none()
+    }
+
+    fn request(&mut self) -> Option<PageRequest> {
+        let level = self.levels.last()?;
+        let scope = self.scope_above(self.levels.len() - 1);
+        let request = self.plan.request(self.plan.stream(level.stream), &level.state, &scope)?;
+        self.asked_at.clone_from(&request.path_and_query);
+        Some(request)
+    }
+
+    /// What a level sees besides its own records.
+    fn scope_above(&self, depth: usize) -> Scope<'_> {
+        let open = |above: usize| depth.checked_sub(above).and_then(|depth| self.levels[depth].open.as_ref());
+        let mut scope = Scope { connection: &self.connection, ..Scope::default() };
+        scope.parent = open(1).unwrap_or(scope.parent);
+        scope.grandparent = open(2).unwrap_or(scope.grandparent);
+        scope
+    }
+
+    fn asked<'p>(&self, plan: &'p Plan, level: &Level) -> Asked<'p> {
+        let stream = plan.stream(level.stream);
+        Asked {
+            repeatable: stream.is_repeatable(),
+            attempt: self.attempt,
+            renewed: self.renewed,
+            skip_on: &stream.skip_on,
+        }
+    }
+
+    fn follow(&mut self, verdict: Verdict, status: Option<u16>) {
+        match verdict {
+            Verdict::Use => {}
+            Verdict::Wait(wait) => {
+                self.attempt += 1;
+                self.phase = Phase::Wait(wait);
+            }
+            Verdict::Renew => self.phase = Phase::Renew,
+            Verdict::Skip => {
+                if let Some(index) = self.levels.last().map(|level| level.stream) {
+                    self.note(index, Trouble { status, ..Kind::Skipped.into() }, 1);
+                }
+                self.leave();
+            }
+            Verdict::Fail(trouble) => self.fail(trouble),
+        }
+    }
+
+    /// Gives the innermost level up. Without a token nothing else can be read either.
+    fn fail(&mut self, trouble: Trouble) {
+        let Some(index) = self.levels.last().map(|level| level.stream) else { return };
+        self.note(index, trouble, 1);
+        if trouble.kind == Kind::Unauthorized {
+            self.phase = Phase::Ended;
+            return;
+        }
+        // A budget of the connection's own is spent for the siblings too.
+        if trouble.retry_after.is_some() && self.plan.budget.is_none() {
+            self.given_up[index] = Some(trouble);
+        }
+        self.leave();
+    }
+
+    fn note(&mut self, index: usize, trouble: Trouble, times: u64) {
+        note(&mut self.problems, &self.plan.stream(index).name, trouble, times);
     }
 }

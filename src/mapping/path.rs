@@ -1,5 +1,11 @@
 //! A JSONPath (RFC 9535), parsed when its file is loaded, so that a mistake is the author's to see and never a
 //! caller's.
+//!
+//! The paths that provider files mostly hold (names, indexes, `[*]`, `[?@.name == 'text']`) are walked directly: they are
+//! evaluated several times for every record of a million, and the library notes where each node stands. All others go
+//! through the library, which also decides what is a path at all. A property test holds both to the same answers.
+
+mod steps;
 
 use std::fmt;
 
@@ -8,11 +14,23 @@ use jsonpath_rust::parser::parse_json_path;
 use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
+use self::steps::Steps;
+
 /// A compiled JSONPath.
 #[derive(Clone)]
 pub struct Path {
     text: Box<str>,
     query: JpQuery,
+    steps: Option<Steps>,
+}
+
+/// Nodes that were moved out of a document.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The nodes, in document order.
+    pub nodes: Vec<Value>,
+    /// How many the list had that a filter chose from; as many as `nodes` where there is no filter.
+    pub listed: usize,
 }
 
 /// The text is not a JSONPath.
@@ -24,17 +42,19 @@ impl Path {
     /// Compiles the text, which has to begin with `$`.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         let mistake = || PathError(text.to_owned());
-        if !text.starts_with('$') {
-            return Err(mistake());
-        }
+        let Some(relative) = text.strip_prefix('$') else { return Err(mistake()) };
         let query = parse_json_path(text).map_err(|_| mistake())?;
-        Ok(Self { text: text.into(), query })
+        Ok(Self { text: text.into(), query, steps: Steps::read(relative) })
     }
 
     /// The first node, in document order; `None` when there is none or when it is `null`.
     pub fn first<'a>(&self, document: &'a Value) -> Option<&'a Value> {
-        let nodes = js_path_process(&self.query, document).ok()?;
-        nodes.into_iter().map(jsonpath_rust::query::QueryRef::val).find(|node| !node.is_null())
+        let mut first = None;
+        self.visit(document, &mut |node| {
+            first = (!node.is_null()).then_some(node);
+            first.is_none()
+        });
+        first
     }
 
     /// The first node as text: strings as they are, numbers and booleans rendered; anything else is not text.
@@ -45,6 +65,37 @@ impl Path {
             Value::Bool(flag) => Some(flag.to_string()),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
+    }
+
+    /// Shows every node, in document order, for as long as `found` answers true.
+    pub fn visit<'a>(&self, document: &'a Value, found: &mut dyn FnMut(&'a Value) -> bool) {
+        match &self.steps {
+            Some(steps) => {
+                steps.visit(document, found);
+            }
+            None => {
+                let nodes = js_path_process(&self.query, document).unwrap_or_default();
+                let _ = nodes.into_iter().map(jsonpath_rust::query::QueryRef::val).all(found);
+            }
+        }
+    }
+
+    /// Moves the nodes out of the document where the path ends in a list's `[*]` or `[?…]`, and copies them otherwise.
+    pub fn take(&self, document: &mut Value) -> Taken {
+        if let Some(taken) = self.steps.as_ref().and_then(|steps| steps.take(document)) {
+            return taken;
+        }
+        let mut nodes = Vec::new();
+        self.visit(document, &mut |node| {
+            nodes.push(node.clone());
+            true
+        });
+        Taken { listed: nodes.len(), nodes }
+    }
+
+    /// The name that the path begins with: `a` of `$.a.b`.
+    pub fn first_name(&self) -> Option<&str> {
+        self.steps.as_ref()?.first_name()
     }
 
     /// The path as it was written.
@@ -69,6 +120,7 @@ impl fmt::Debug for Path {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -94,5 +146,97 @@ mod tests {
         for text in ["$[", "", "team.id", "$..", "$[?@.a ==]"] {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_usual_paths_are_walked_directly() {
+        for text in [
+            "$",
+            "$.a.b",
+            "$['@odata.nextLink']",
+            "$.x[0]",
+            "$.data[-1].id",
+            "$.results[*]",
+            "$.results[?@.in_trash != true]",
+            "$.properties[?@.type == 'title'].title[*].plain_text",
+            "$.request_status[?@ == 'incomplete']",
+            "$.value[?!@.deleted]",
+        ] {
+            assert!(Path::parse(text).expect("a path").steps.is_some(), "{text}");
+        }
+        for text in ["$..content", "$.a[0:2]", "$.a['b','c']", "$.a[?@.b > 1]", "$['a\\'b']", "$.a [0]"] {
+            assert!(Path::parse(text).expect("a path").steps.is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn taking_moves_and_counts_what_a_filter_leaves_out() {
+        fn check(path: &str, nodes: Value, listed: usize, rest: Value) {
+            let mut document = json!({ "rows": [{ "id": 1 }, { "id": 2, "gone": true }], "next": "n" });
+            let taken = Path::parse(path).expect("a path").take(&mut document);
+            assert_eq!((Value::Array(taken.nodes), taken.listed, document), (nodes, listed, rest), "{path}");
+        }
+        let rest = || json!({ "rows": [], "next": "n" });
+        let whole = || json!({ "rows": [{ "id": 1 }, { "id": 2, "gone": true }], "next": "n" });
+        check("$.rows[*]", json!([{ "id": 1 }, { "id": 2, "gone": true }]), 2, rest());
+        check("$.rows[?@.gone != true]", json!([{ "id": 1 }]), 2, rest());
+        check("$.rows[?@.id > 1]", json!([{ "id": 2, "gone": true }]), 1, whole());
+        check("$.absent[*]", json!([]), 0, whole());
+    }
+
+    proptest! {
+        #[test]
+        fn both_walks_agree(path in path(), document in document()) {
+            let path = Path::parse(&path).expect("a path");
+            prop_assert!(path.steps.is_some(), "{path:?}");
+            let library = Path { steps: None, ..path.clone() };
+            let nodes = |path: &Path| {
+                let mut nodes = Vec::new();
+                path.visit(&document, &mut |node| { nodes.push(node.clone()); true });
+                nodes
+            };
+            prop_assert_eq!(nodes(&path), nodes(&library));
+            prop_assert_eq!(path.first(&document), library.first(&document));
+            prop_assert_eq!(path.take(&mut document.clone()).nodes, nodes(&library));
+        }
+
+        #[test]
+        fn any_text_is_a_path_or_is_refused(text in "\\$[ .a-c*?@=!'\"\\[\\]0-9-]{0,16}") {
+            if let Ok(path) = Path::parse(&text) {
+                let document = json!({ "a": [{ "b": "c" }], "b": { "a": 1 } });
+                let library = Path { steps: None, ..path.clone() };
+                prop_assert_eq!(path.first(&document), library.first(&document), "{}", text);
+            }
+        }
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        let step = prop_oneof![
+            4 => "\\.[abc]",
+            1 => "\\['[abc@.]{1,2}'\\]",
+            1 => "\\[\"[abc ]{1,2}\"\\]",
+            1 => "\\[(0|1|-1|-2)\\]",
+            1 => Just("[*]".to_owned()),
+            1 => Just(".*".to_owned()),
+            1 => "\\[\\?@(\\.[abc])? ?(==|!=) ?('[ab]'|true|false)\\]",
+            1 => "\\[\\?!?@\\.[abc](\\[0\\]|\\.[ab])?\\]",
+        ];
+        prop::collection::vec(step, 0..5).prop_map(|steps| format!("${}", steps.concat()))
+    }
+
+    fn document() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..3i64).prop_map(Value::from),
+            "[ab]{0,1}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[cab@.]{1,2}", inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
     }
 }

@@ -38,7 +38,8 @@ pub enum Encoding {
     Url,
 }
 
-const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stays as it is in an encoded value: RFC 3986 section 2.3.
+pub(crate) const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Template {
     /// Compiles the text.

@@ -1,19 +1,22 @@
-//! The `[api]` table: where calls go, what they carry by default, and where the token stands.
+//! The `[api]` table: where calls go, what they carry by default, where the token stands, and how much is taken.
+
+mod retry;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::ReadApi;
 use super::host::HostRule;
+use super::items::{Known, known_in_requests};
 use super::names::{Names, Stage};
 use super::tables::{header_name, header_template, headers, parameters};
 use crate::config::problem::Fault;
 use crate::config::reader::Table;
-use crate::mapping::Template;
+use crate::mapping::{Phrase, Template};
 use crate::route::{Api, Rate, TokenPlace};
 
 /// Headers that a provider file cannot preset: the token has a key of its own, and cookies are never sent.
-const RESERVED: [(&str, &str); 2] =
+pub(super) const RESERVED: [(&str, &str); 2] =
     [("authorization", "the token's place is [api.auth]"), ("cookie", "calls carry no cookies")];
 
 pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Option<ReadApi> {
@@ -28,9 +31,36 @@ pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Op
     let doc = "Query parameters that are added unless the caller sends them.";
     let query = parameters(table, "query", doc, names, Stage::ApiQuery, &[]);
     let auth = table.table("auth", "Where a call carries the access token.", |table| token_place(table, names));
-    let rate = table.optional_table("rate", "How many calls of one connection the provider takes.", rate);
-    table.later(&["retry"], super::unknown_yet);
-    Some((Api { base_url: base_url?, headers, query, auth: auth?, rate }, rule.guards))
+    let (rate, budget) = table
+        .optional_table("rate", "How many calls the provider takes.", |table| rate(table, names))
+        .map_or((None, None), |(rate, budget)| (Some(rate), budget));
+    let policy = retry::policy(table);
+    let api = Api { base_url: base_url?, headers, query, auth: auth?, rate };
+    Some(ReadApi { api, guards: rule.guards, policy, budget })
+}
+
+/// The rule, and what parts a connection's budget where it is not the connection alone.
+fn rate(table: &mut Table<'_>, names: &Names) -> Option<(Rate, Option<Phrase>)> {
+    let limit = table.integer("limit", "Most calls in that time.", 1..=1_000_000);
+    let per = table.positive_duration("per", "The time.");
+    for name in ["limit", "per"] {
+        if !table.has(name) {
+            table.mistake(name, "is missing", "write for example { limit = 3, per = \"1s\" }");
+        }
+    }
+    let doc = "What has a budget of its own: `connection` (the default), or a template such as `{$parent.id}`.";
+    let budget = table.parsed("key", doc, |text| {
+        if text == "connection" {
+            return Ok(None);
+        }
+        let known = Known { ancestors: 2, ..known_in_requests(names) };
+        let phrase = known.phrase(text)?;
+        if phrase.constant().is_some() {
+            return Err(Fault::new("is the same for all", "write `connection`, or for example `{$parent.id}`"));
+        }
+        Ok(Some(phrase))
+    });
+    Some((Rate { limit: NonZeroU32::new(limit?)?, per: per? }, budget.flatten()))
 }
 
 fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
@@ -43,12 +73,6 @@ fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
         return Err(Fault::new("holds a `.` or `..` segment", "write the path without it"));
     }
     Ok(template)
-}
-
-fn rate(table: &mut Table<'_>) -> Option<Rate> {
-    let limit = table.integer("limit", "Most calls in the span.", 1..=u32::MAX);
-    let per = table.positive_duration("per", "The span.");
-    Some(Rate { limit: NonZeroU32::new(limit?)?, per: per? })
 }
 
 fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {

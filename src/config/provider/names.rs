@@ -134,6 +134,11 @@ impl Names {
         Ok(())
     }
 
+    /// The names, in their order.
+    pub(super) fn known(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     pub(super) fn get(&self, text: &str) -> Option<&Name> {
         self.0.get(text)
     }

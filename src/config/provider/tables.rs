@@ -38,18 +38,24 @@ pub(super) fn headers(
     reserved: &[(&str, &str)],
 ) -> Vec<(HeaderName, Template)> {
     let headers = table.parsed_texts(name, doc, |header, text| {
-        let header = header_name(header)?;
-        let hop_by_hop = (header.as_str(), "it is set for each connection");
-        let of_the_connection = CONNECTION_HEADERS.contains(&header.as_str()).then_some(&hop_by_hop);
-        let mut all = reserved.iter().chain(of_the_connection);
-        if let Some((_, reason)) = all.find(|(reserved, _)| *reserved == header.as_str()) {
-            return Err(Fault::new(format!("cannot be set here: {reason}"), "remove it"));
-        }
+        let header = free_header(header, reserved)?;
         let template = names.template(text, stage)?;
         header_template(&template)?;
         Ok((header, template))
     });
     headers.into_iter().map(|(_, header)| header).collect()
+}
+
+/// A header that a file may set.
+pub(super) fn free_header(text: &str, reserved: &[(&str, &str)]) -> Result<HeaderName, Fault> {
+    let header = header_name(text)?;
+    let hop_by_hop = (header.as_str(), "it is set for each connection");
+    let of_the_connection = CONNECTION_HEADERS.contains(&header.as_str()).then_some(&hop_by_hop);
+    let mut all = reserved.iter().chain(of_the_connection);
+    match all.find(|(reserved, _)| *reserved == header.as_str()) {
+        Some((_, reason)) => Err(Fault::new(format!("cannot be set here: {reason}"), "remove it")),
+        None => Ok(header),
+    }
 }
 
 /// Headers that belong to one connection or to the framing of one message (RFC 9110 section 7.6.1).

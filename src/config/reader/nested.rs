@@ -146,6 +146,73 @@ impl Table<'_> {
         values.keys().filter_map(one).collect()
     }
 
+    /// A table whose keys are names of the author's choice and whose values are read one by one.
+    pub(in crate::config) fn free_values<T>(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+        parse: impl Fn(&str, &Value) -> Result<T, Fault>,
+    ) -> Vec<(String, T)> {
+        self.describe(name, Kind::Value, doc);
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
+        let child = self.child(self.key(name), entry.origin, &values);
+        let one = |(key, value): (&String, &Value)| child.kept(key, parse(key, value)).map(|value| (key.clone(), value));
+        values.iter().filter_map(one).collect()
+    }
+
+    /// A list of tables. What a table does not say is as in `defaults`, whose tables are merged into its own; `home` is
+    /// where those stand.
+    pub(in crate::config) fn table_list<T>(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+        (home, defaults): (&'static str, &Dict),
+        mut read: impl FnMut(usize, &mut Table<'_>) -> Option<T>,
+    ) -> Vec<T> {
+        self.describe(name, Kind::Table, doc);
+        if self.context.keys.is_some() {
+            self.child(format!("{}[]", self.key(name)), self.origin.clone(), self.values).finish(|child| read(0, child));
+        }
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let mut found = Vec::new();
+        let Value::Array(_, tables) = entry.value else {
+            let remedy = format!("write each as [[{}]]", self.key(name));
+            self.mistake(name, "is not a list of tables", remedy);
+            return found;
+        };
+        for (position, value) in tables.iter().enumerate() {
+            let path = format!("{}[{position}]", self.key(name));
+            let Some(own) = value.as_dict() else {
+                let place = Place { file: entry.origin.name.clone(), key: path };
+                self.context.report.mistake(place.problem(Fault::new("is not a table", "write its keys one by one")));
+                continue;
+            };
+            let mut values = own.clone();
+            for (key, default) in defaults {
+                match (values.get_mut(key), default) {
+                    (Some(Value::Dict(_, own)), Value::Dict(_, default)) => {
+                        for (key, default) in default {
+                            own.entry(key.clone()).or_insert_with(|| default.clone());
+                        }
+                    }
+                    (Some(_), _) => {}
+                    (None, default) => drop(values.insert(key.clone(), default.clone())),
+                }
+            }
+            let mut child = self.child(path, entry.origin.clone(), &values);
+            let inherited = defaults.keys().map(String::as_str).filter(|key| !own.contains_key(*key)).collect();
+            child.inherited = Some((self.key(home), inherited));
+            found.extend(child.finish(|child| read(position, child)));
+        }
+        found
+    }
+
+    /// A value before it is read, for what other keys depend on.
+    pub(in crate::config) fn peek(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
     /// The same, as they are.
     pub(in crate::config) fn texts(&mut self, name: &'static str, doc: &'static str) -> Vec<(String, String)> {
         self.parsed_texts(name, doc, |_, text| Ok(text.to_owned()))

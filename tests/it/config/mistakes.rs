@@ -235,8 +235,6 @@ fn tables_of_provider_files() {
         "auth = { in = 'query' }",
         "auth = { format = 'Bearer token' }",
         "auth = { name = 'X Token' }",
-        "rate = { limit = 3, per = '1s' }\nretry = { max = 5 }",
-        "[items]\nstreams = []",
         "[variables.client_id]",
         "[variables.Tenant]",
         "[variables.a]\nenum = []",
@@ -249,6 +247,127 @@ fn tables_of_provider_files() {
         "[variable.a]\ntitle = 'A'",
     ]);
     insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn items_of_provider_files() {
+    let sentences = in_tables(&[
+        "[items]",
+        "[items]\nstreams = 1",
+        "[items]\nstreams = [1]",
+        "[items]\ndefaults = 1\nstreams = []",
+        "[[items.streams]]",
+        &stream("nmae = 'b'"),
+        &stream("records = '$.rows['"),
+        &stream("incomplete = 'capped'"),
+        &stream("method = 'PUT'"),
+        &stream("path = 'items'"),
+        &stream("path = '//items'"),
+        &stream("path = '/items?a=1'"),
+        &stream("path = '/a/../b'"),
+        &stream("path = '/a b'"),
+        &stream("path = '/{id}'"),
+        &stream("path = '/{$.id}'"),
+        &stream("path = '/{$parent.id}'"),
+        &stream("path = '/{$parent.id'"),
+        &stream("path = '/{$page.id}'"),
+        &stream("query = { a = '$grandparent.id' }"),
+        &stream("query = { a = '$conn.workspace' }"),
+        &stream("query = { a = '$conn..workspace' }"),
+        &stream("query = { a = 2027-02-16 }"),
+        &stream("headers = { Authorization = 'x' }"),
+        &stream("headers = { 'a b' = 'x' }"),
+        &stream("body = { a = 1 }"),
+        &stream("method = 'POST'\nbody = 'text'"),
+        &stream("method = 'POST'\nbody = { a = { path = '$.id' } }"),
+        &stream("method = 'POST'\nbody = { a = { template = '{' } }"),
+        &stream("on_error = { 200 = 'skip' }"),
+        &stream("on_error = { 403 = 'ignore' }"),
+        &stream("let = { a = '$let.b', b = '$.b' }"),
+        &stream("collect_children = true"),
+        &stream("parent = 'itmes'"),
+        &stream("parent = 'items'"),
+        &stream("page = {}"),
+        &stream("page = { type = 'cursors' }"),
+        &stream("page = { cursor = '$.next' }"),
+        &stream("page = { cursor = '$.next', into = 'after' }"),
+        &stream("page = { cursor = '$.next', into = 'header.after' }"),
+        &stream("page = { cursor = '$.next', into = 'query.' }"),
+        &stream("page = { cursor = '$.next', into = 'body.after' }"),
+        &stream("page = { cursor = '$.next', into = 'query.after', size = 'query.n' }"),
+        &stream("page = { type = 'link', cursor = '$.next', into = 'query.a', total = '$.t', only = true }"),
+        &stream("page = { type = 'next_url' }"),
+        &stream("page = { type = 'page', into = 'query.page', total = '$.total' }"),
+        &stream("page = { type = 'offset', into = 'query.o', n = 0, max = 0 }"),
+        &item(""),
+        &item("id = '$.id', nam = '$.name'"),
+        &item("id = '$let.x'"),
+        &item("id = '$.a.'"),
+        &item("id = '{$.a} }'"),
+        &item("id = []"),
+        &item("id = {}"),
+        &item("id = { path = 1 }"),
+        &item("id = { path = '$.id', mapp = {} }"),
+        &item("id = { path = '$.id', default = 'x' }"),
+        &item("id = { path = '$.id', format = 'iso' }"),
+        &item("id = { path = '$.id', map = {}, format = 'unix_s' }"),
+        &item("id = { template = '{$.id}', trim = 1 }"),
+        &item("id = { join = '$.x[*]', sep = 1 }"),
+        &item("id = true"),
+        &item("id = { exists = '$.id' }"),
+        &item("id = '$.id', directory = 'yes'"),
+        &item("id = '$.id', creation_time = 'yesterday'"),
+        &item("id = '$.id', children = ['$.a', 'b']"),
+        "[[items.streams]]\nname = 'a'\nparent = 'b'\n[[items.streams]]\nname = 'b'\nparent = 'a'",
+        "[[items.streams]]\nname = 'a'\n[[items.streams]]\nname = 'a'",
+        "[items.defaults]\nrecord = '$.x'\n[[items.streams]]\nname = 'a'\n[[items.streams]]\nname = 'b'",
+    ]);
+    insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn rates_and_retries_of_provider_files() {
+    let sentences = in_tables(&[
+        "rate = {}",
+        "rate = 5",
+        "rate = { limit = 0, per = '0s' }",
+        "rate = { limit = 5, per = '1s', key = 'base' }",
+        "rate = { limit = 5, per = '1s', key = '{$.id}' }",
+        "rate = { limit = 5, per = '1s', burst = 2 }",
+        "retry = { on = 429 }",
+        "retry = { on = ['429'] }",
+        "retry = { on = [42] }",
+        "retry = { wait = ['retry-after'] }",
+        "retry = { wait = ['header:'] }",
+        "retry = { wait = ['path:x'] }",
+        "retry = { wait = ['90s'] }",
+        "retry = { wait = ['90s'], cap = '80s' }",
+        "retry = { max = 101, cap = '0s' }",
+        "retry = { when = [{}] }",
+        "retry = { when = [{ equals = '0' }] }",
+        "retry = { when = [{ header = 'a', path = '$.b' }] }",
+        "retry = { when = [{ path = 'b' }] }",
+        "retry = { when = [{ staus = 403 }] }",
+        "retry = { when = [{ path = '$.b', equals = 1.5 }] }",
+        "retry = { until = 3 }",
+        "refresh_on = ['401']",
+        "ok_path = 'ok'",
+        "error_path = '$['",
+    ]);
+    insta::assert_snapshot!(sentences);
+}
+
+/// A stream in which one key is a mistake; what it does not say is good.
+fn stream(key: &str) -> String {
+    let name = key.split(' ').next().unwrap_or_default();
+    let good = ["name = 'items'", "path = '/items'", "records = '$.rows[*]'", "item = { id = '$.id' }"];
+    let good = good.iter().filter(|line| line.split(' ').next() != Some(name)).map(|line| format!("{line}\n"));
+    format!("[[items.streams]]\n{}{key}", good.collect::<String>())
+}
+
+/// A stream whose item has these fields.
+fn item(fields: &str) -> String {
+    stream(&format!("item = {{ {fields} }}"))
 }
 
 #[test]
@@ -365,7 +484,7 @@ proptest! {
             lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>()
         };
         let folder = Folder::with(&written(&lines))
-            .file("providers/acme.toml", &written(&oauth))
+            .file("providers/acme.toml", &format!("{}items.streams = [{{}}, {{ parent = 'a' }}]", written(&oauth)))
             .variable(&variable, &text)
             .flag("--flag", &lines.first().map_or("a.b".into(), |(key, _)| key.clone()), &text);
         let _ = folder.load();
@@ -380,8 +499,9 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 fn provider_key() -> impl Strategy<Value = String> {
-    let keys: Vec<String> =
-        keyferry::config::provider_keys().into_iter().map(|key| key.path.replace("<name>", "tenant")).collect();
+    // A key of a stream is written for all of them.
+    let written = |path: &str| path.replace("<name>", "tenant").replace("streams[]", "defaults");
+    let keys: Vec<String> = keyferry::config::provider_keys().iter().map(|key| written(&key.path)).collect();
     prop::sample::select(keys)
 }
 
