@@ -260,7 +260,10 @@ impl<'a> Table<'a> {
         let result = read(&mut self);
         let expected = |name: &str| self.known.contains(&name) || self.refused.contains(&name);
         for name in self.values.keys().filter(|name| !expected(name)) {
-            let owner = if self.path.is_empty() { "here".to_owned() } else { format!("of [{}]", self.path) };
+            let owner = match self.key(name).strip_suffix(&format!(".{name}")) {
+                None => "here".to_owned(),
+                Some(owner) => format!("of [{owner}]"),
+            };
             self.mistake(name, format!("is not a key {owner}"), did_you_mean(name, self.known.iter().copied()));
         }
         result

@@ -106,9 +106,9 @@ impl Paging {
         };
         let filled = |path: &Path| path.first(page).filter(|value| value.as_str() != Some(""));
         let next = match &self.turning {
-            Turning::Cursor { cursor, .. } => {
-                filled(cursor).filter(|value| value.is_string() || value.is_number()).map(|value| Ok(PageState::Cursor(value.clone())))
-            }
+            Turning::Cursor { cursor, .. } => filled(cursor)
+                .filter(|value| value.is_string() || value.is_number())
+                .map(|value| Ok(PageState::Cursor(value.clone()))),
             Turning::Link => link::next(headers).map(|target| url(&target)),
             Turning::NextUrl(path) => filled(path).and_then(Value::as_str).map(url),
             Turning::Offset(_) | Turning::Number { .. } => None,

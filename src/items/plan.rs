@@ -155,9 +155,9 @@ impl Body {
     pub(super) fn render(&self, scope: &Scope<'_>) -> Value {
         match self {
             Self::Literal(value) => value.clone(),
-            Self::Table(members) => {
-                Value::Object(members.iter().map(|(name, body)| (name.clone(), body.render(scope))).collect::<Map<_, _>>())
-            }
+            Self::Table(members) => Value::Object(
+                members.iter().map(|(name, body)| (name.clone(), body.render(scope))).collect::<Map<_, _>>(),
+            ),
             Self::List(members) => Value::Array(members.iter().map(|body| body.render(scope)).collect()),
             Self::Source(source) => source.evaluate(scope).into_owned(),
         }

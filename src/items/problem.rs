@@ -129,12 +129,20 @@ impl Problem {
 pub(super) fn note(problems: &mut Vec<Problem>, stream: &str, trouble: Trouble, times: u64) {
     let Trouble { kind, status, retry_after } = trouble;
     let detail = kind.sentence();
-    let same = |problem: &&mut Problem| problem.stream == stream && problem.detail == detail && problem.status == status;
+    let same =
+        |problem: &&mut Problem| problem.stream == stream && problem.detail == detail && problem.status == status;
     if let Some(known) = problems.iter_mut().find(same) {
         known.count = Some(known.count.unwrap_or(1).saturating_add(times));
         known.retry_after = known.retry_after.max(retry_after);
         return;
     }
     let count = (kind.counts() || times > 1).then_some(times);
-    problems.push(Problem { stream: stream.into(), code: kind.code(), detail: detail.into(), status, retry_after, count });
+    problems.push(Problem {
+        stream: stream.into(),
+        code: kind.code(),
+        detail: detail.into(),
+        status,
+        retry_after,
+        count,
+    });
 }

@@ -81,7 +81,8 @@ fn path_and_query(stream: &Stream, state: &PageState, scope: &Scope<'_>) -> Opti
         text.extend(utf8_percent_encode(value, UNRESERVED_KEPT));
     };
     let inserts = inserts(stream, state);
-    let inserted = |name: &str| inserts.iter().any(|(insert, _)| matches!(insert, Insert::Query(other) if other == name));
+    let inserted =
+        |name: &str| inserts.iter().any(|(insert, _)| matches!(insert, Insert::Query(other) if other == name));
     if !paging.is_some_and(|paging| paging.only) {
         for (name, source) in stream.query.iter().filter(|(name, _)| !inserted(name)) {
             pair(name, &source.text(scope)?);

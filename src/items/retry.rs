@@ -14,7 +14,7 @@ use crate::model::Timestamp;
 pub use wait::WaitSource;
 
 /// What `[api]` says about answers that are no good.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// When to ask again.
     pub retry: Retry,
@@ -52,12 +52,6 @@ pub struct Condition {
     pub path: Option<Path>,
     /// Texts of which the header or node is one; without any, it only has to be there.
     pub equals: Vec<String>,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { retry: Retry::default(), refresh_on: Vec::new(), ok_path: None, error_path: None }
-    }
 }
 
 impl Default for Retry {

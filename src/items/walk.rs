@@ -154,6 +154,7 @@ impl Walk {
     }
 
     /// What to do next.
+    #[expect(clippy::should_implement_trait, reason = "each step needs an answer before the next one")]
     pub fn next(&mut self) -> Step {
         loop {
             while let Some(item) = self.held.pop() {
@@ -313,8 +314,11 @@ impl Walk {
             item = if stream.lets.is_empty() {
                 stream.fields.item(&scope, &mut dropped)
             } else {
-                let lets: Map<String, Value> =
-                    stream.lets.iter().map(|(name, source)| (name.clone(), source.evaluate(&scope).into_owned())).collect();
+                let lets: Map<String, Value> = stream
+                    .lets
+                    .iter()
+                    .map(|(name, source)| (name.clone(), source.evaluate(&scope).into_owned()))
+                    .collect();
                 stream.fields.item(&Scope { lets: &Value::Object(lets), ..scope }, &mut dropped)
             };
             if item.is_none() {
@@ -384,10 +388,12 @@ impl Walk {
         if incomplete.is_some_and(|sign| *sign != Value::Bool(false)) {
             self.note(index, Kind::Incomplete.into(), 1);
         }
-        let signs = stream.paging.as_ref().map(|paging| paging.signs(&page, headers, self.base.as_ref(), &self.asked_at));
+        let signs =
+            stream.paging.as_ref().map(|paging| paging.signs(&page, headers, self.base.as_ref(), &self.asked_at));
         let Taken { nodes, listed } = stream.records.take(&mut page);
         let level = &mut self.levels[depth];
-        let next = stream.paging.as_ref().zip(signs).and_then(|(paging, signs)| paging.turn(&level.state, signs, listed));
+        let next =
+            stream.paging.as_ref().zip(signs).and_then(|(paging, signs)| paging.turn(&level.state, signs, listed));
         let next = match next {
             Some(Ok(next)) if level.circle.closes(&level.state, &next) => Some(Err(Stuck::Repeated)),
             next => next,

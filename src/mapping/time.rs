@@ -112,7 +112,9 @@ impl<'a> Moment<'a> {
             return None;
         }
         let number = |from: usize, to: usize| -> Option<i64> {
-            bytes[from..to].iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
+            bytes[from..to]
+                .iter()
+                .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
         };
         let marks = [(4, b"-"), (7, b"-"), (13, b":"), (16, b":")].iter().all(|(at, mark)| bytes[*at] == mark[0]);
         if !marks || !matches!(bytes[10], b'T' | b't' | b' ') {
@@ -147,7 +149,13 @@ impl<'a> Moment<'a> {
             _ => return None,
         };
         let second = u8::try_from(second).ok()?;
-        Some(Self { days: days_from(year, month, day), minute_of_day: hour * 60 + minute, second, fraction, offset_minutes })
+        Some(Self {
+            days: days_from(year, month, day),
+            minute_of_day: hour * 60 + minute,
+            second,
+            fraction,
+            offset_minutes,
+        })
     }
 
     fn minutes_since_epoch(&self) -> i64 {

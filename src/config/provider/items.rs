@@ -85,7 +85,8 @@ fn stream(table: &mut Table<'_>, names: &Names, family: &Family, position: usize
     let ancestors = table.parsed("parent", doc, |_| family.ancestors(position)).unwrap_or_default();
     let known = Known { ancestors: ancestors.len(), ..known_in_requests(names) };
 
-    let method = table.word("method", "`GET` (the default) or `POST`.", &[("GET", Method::GET.as_str()), ("POST", "POST")]);
+    let method =
+        table.word("method", "`GET` (the default) or `POST`.", &[("GET", Method::GET.as_str()), ("POST", "POST")]);
     let method = if method == Some("POST") { Method::POST } else { Method::GET };
     let path = table.parsed("path", "Below the base URL; a template.", |text| path(text, &known));
     if !table.has("path") {
@@ -114,9 +115,8 @@ fn stream(table: &mut Table<'_>, names: &Names, family: &Family, position: usize
     let skip_on = table.parsed_texts("on_error", doc, skip);
 
     let item_known = Known { record: true, page: true, ..known };
-    let lets = table.free_values("let", "Values computed once for each record, for its item.", |_, value| {
-        item_known.source(value)
-    });
+    let lets = table
+        .free_values("let", "Values computed once for each record, for its item.", |_, value| item_known.source(value));
     let let_names: Vec<&str> = lets.iter().map(|(name, _)| name.as_str()).collect();
     let item_known = Known { lets: &let_names, ..item_known };
     let doc = "Where each field of an item comes from.";

@@ -157,7 +157,8 @@ impl Table<'_> {
         let Some(entry) = self.entry(name) else { return Vec::new() };
         let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
         let child = self.child(self.key(name), entry.origin, &values);
-        let one = |(key, value): (&String, &Value)| child.kept(key, parse(key, value)).map(|value| (key.clone(), value));
+        let one =
+            |(key, value): (&String, &Value)| child.kept(key, parse(key, value)).map(|value| (key.clone(), value));
         values.iter().filter_map(one).collect()
     }
 
@@ -172,7 +173,8 @@ impl Table<'_> {
     ) -> Vec<T> {
         self.describe(name, Kind::Table, doc);
         if self.context.keys.is_some() {
-            self.child(format!("{}[]", self.key(name)), self.origin.clone(), self.values).finish(|child| read(0, child));
+            self.child(format!("{}[]", self.key(name)), self.origin.clone(), self.values)
+                .finish(|child| read(0, child));
         }
         let Some(entry) = self.entry(name) else { return Vec::new() };
         let mut found = Vec::new();

@@ -43,9 +43,11 @@ fn parameters(mut text: &str) -> (bool, &str) {
         }
         text = rest;
     }
-    let next = relation.is_some_and(|relation| relation.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next")));
+    let next =
+        relation.is_some_and(|relation| relation.split_ascii_whitespace().any(|one| one.eq_ignore_ascii_case("next")));
     // What is not understood ends at the following comma.
-    let rest = if text.is_empty() || text.starts_with(',') { text } else { text.find(',').map_or("", |at| &text[at..]) };
+    let rest =
+        if text.is_empty() || text.starts_with(',') { text } else { text.find(',').map_or("", |at| &text[at..]) };
     (next && !elsewhere, rest)
 }
 
@@ -81,7 +83,10 @@ mod tests {
             assert_eq!(next(&headers).as_deref(), expected, "{fields:?}");
         }
         check(&["<https://a.example/2>; rel=\"next\""], Some("https://a.example/2"));
-        check(&["<https://a.example/9>; rel=\"last\", <https://a.example/2>; rel=\"next\""], Some("https://a.example/2"));
+        check(
+            &["<https://a.example/9>; rel=\"last\", <https://a.example/2>; rel=\"next\""],
+            Some("https://a.example/2"),
+        );
         check(&["<a>; rel=prev", "<b>; rel=next"], Some("b"));
         check(&["</2?a=1,2;3>;rel=next"], Some("/2?a=1,2;3"));
         check(&["<b>; title=\"a, <c>; rel=\\\"next\\\"\"; rel=last"], None);

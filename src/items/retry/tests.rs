@@ -26,7 +26,11 @@ fn policy() -> Policy {
             max: 2,
             cap: Duration::from_secs(60),
         },
-        refresh_on: vec![Condition { path: Some(path("$.error")), equals: vec!["token_expired".into()], ..Condition::default() }],
+        refresh_on: vec![Condition {
+            path: Some(path("$.error")),
+            equals: vec!["token_expired".into()],
+            ..Condition::default()
+        }],
         ok_path: Some(path("$.ok")),
         error_path: Some(path("$.errors[0]")),
     }
@@ -36,10 +40,8 @@ const GET: Asked<'static> = Asked { repeatable: true, attempt: 0, renewed: false
 const POST: Asked<'static> = Asked { repeatable: false, ..GET };
 
 fn judge(asked: Asked<'_>, status: u16, fields: &[(&'static str, &'static str)], body: Value) -> Verdict {
-    let headers: HeaderMap = fields
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-        .collect();
+    let headers: HeaderMap =
+        fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     let came = Came { status, headers: &headers, body: Some(&body) };
     policy().judge(asked, came, Timestamp::from_unix_millis(1_700_000_000_000), 0.5)
 }

@@ -113,7 +113,8 @@ impl Step {
             }
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             let (name, rest) = rest.split_at(end);
-            let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !rest.starts_with(|c: char| !c.is_ascii());
+            let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && !rest.starts_with(|c: char| !c.is_ascii());
             return named.then(|| (Self::Name(name.into()), rest));
         }
         let inner = text.strip_prefix('[')?;

@@ -38,8 +38,8 @@ impl Phrase {
                 return Err(SourceError::Unbalanced);
             }
             let end = closing(after).ok_or(SourceError::Unbalanced)?;
-            let reference = Reference::parse(&after[..end])
-                .map_err(|_| SourceError::NotAPlaceholder(after[..end].to_owned()))?;
+            let reference =
+                Reference::parse(&after[..end]).map_err(|_| SourceError::NotAPlaceholder(after[..end].to_owned()))?;
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }

@@ -281,6 +281,7 @@ fn items_of_provider_files() {
         &stream("method = 'POST'\nbody = 'text'"),
         &stream("method = 'POST'\nbody = { a = { path = '$.id' } }"),
         &stream("method = 'POST'\nbody = { a = { template = '{' } }"),
+        &stream("method = 'POST'\nbody = { a = [{ b = 2027-02-16 }] }"),
         &stream("on_error = { 200 = 'skip' }"),
         &stream("on_error = { 403 = 'ignore' }"),
         &stream("let = { a = '$let.b', b = '$.b' }"),

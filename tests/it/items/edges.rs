@@ -9,7 +9,9 @@ use super::support::{Reply, Run, plan, rows, run};
 
 /// One stream over `/items`, with more keys and a page rule.
 fn stream(keys: &str) -> String {
-    format!("[[items.streams]]\nname = 'items'\npath = '/items'\nrecords = '$.rows[*]'\n{keys}\nitem = {{ id = '$.id' }}\n")
+    format!(
+        "[[items.streams]]\nname = 'items'\npath = '/items'\nrecords = '$.rows[*]'\n{keys}\nitem = {{ id = '$.id' }}\n"
+    )
 }
 
 fn walk(tables: &str, provider: impl FnMut(&PageRequest) -> Reply) -> Run {
@@ -100,22 +102,10 @@ fn counted_pages() {
     }
     let offset = "type = 'offset', into = 'query.offset', size = 'query.n'";
     check(&format!("{offset}, n = 3"), 3, &["GET /items?n=3", "GET /items?n=3&offset=3", "GET /items?n=3&offset=6"]);
-    check(
-        "type = 'offset', into = 'query.offset'",
-        4,
-        &["GET /items", "GET /items?offset=4", "GET /items?offset=7"],
-    );
+    check("type = 'offset', into = 'query.offset'", 4, &["GET /items", "GET /items?offset=4", "GET /items?offset=7"]);
     // The provider gives fewer than asked for: only the total tells the end.
-    check(
-        &format!("{offset}, n = 100, total = '$.total'"),
-        4,
-        &["GET /items?n=100", "GET /items?n=100&offset=4"],
-    );
-    check(
-        &format!("{offset}, n = 100, more = '$.more'"),
-        4,
-        &["GET /items?n=100", "GET /items?n=100&offset=4"],
-    );
+    check(&format!("{offset}, n = 100, total = '$.total'"), 4, &["GET /items?n=100", "GET /items?n=100&offset=4"]);
+    check(&format!("{offset}, n = 100, more = '$.more'"), 4, &["GET /items?n=100", "GET /items?n=100&offset=4"]);
     let page = "type = 'page', into = 'query.page'";
     check(page, 3, &["GET /items", "GET /items?page=2", "GET /items?page=3", "GET /items?page=4"]);
     check(&format!("{page}, n = 3, total = '$.total'"), 3, &["GET /items", "GET /items?page=2", "GET /items?page=3"]);
@@ -133,7 +123,11 @@ fn following_urls_stay_below_the_base_url() {
         let by_header = walk(&stream("page = { type = 'link' }"), |request| {
             let reply = Reply::json(json!({ "rows": rows([1]) }));
             let first = request.path_and_query == "/items";
-            if first { reply.with("link", format!("<https://x.example>; rel=\"prev\", <{next}>; rel=\"next\"")) } else { reply }
+            if first {
+                reply.with("link", format!("<https://x.example>; rel=\"prev\", <{next}>; rel=\"next\""))
+            } else {
+                reply
+            }
         });
         for run in [by_body, by_header] {
             assert_eq!(run.requests, requests, "{next}");
@@ -164,10 +158,7 @@ fn page_two_elsewhere_with_the_cursor_alone() {
     );
     assert_eq!(
         run.requests,
-        [
-            r#"POST /items?q=1 {"deep":{"a":[1,"{}"]},"path":"","limit":2}"#,
-            r#"POST /more {"from":{"cursor":"c"}}"#,
-        ]
+        [r#"POST /items?q=1 {"deep":{"a":[1,"{}"]},"path":"","limit":2}"#, r#"POST /more {"from":{"cursor":"c"}}"#,]
     );
     assert_eq!(run.ids(), ["1", "2"]);
 }
@@ -210,7 +201,15 @@ fn three_levels_depth_first() {
     assert_eq!(
         run.ids(),
         [
-            "site 1", "page 1.1", "note 1.1.9", "page 1.2", "note 1.2.9", "site 2", "page 2.1", "note 2.1.9", "page 2.2",
+            "site 1",
+            "page 1.1",
+            "note 1.1.9",
+            "page 1.2",
+            "note 1.2.9",
+            "site 2",
+            "page 2.1",
+            "note 2.1.9",
+            "page 2.2",
             "note 2.2.9"
         ]
     );
@@ -221,7 +220,8 @@ fn three_levels_depth_first() {
 fn a_failing_child_stops_no_sibling() {
     #[track_caller]
     fn check(reply: fn() -> Reply, problem: &str, status: Option<u16>) {
-        let run = walk(FAMILY, |request| if request.path_and_query == "/sites/1/pages" { reply() } else { family(request) });
+        let run =
+            walk(FAMILY, |request| if request.path_and_query == "/sites/1/pages" { reply() } else { family(request) });
         assert_eq!(run.ids(), ["site 1", "site 2", "page 2.1", "note 2.1.9", "page 2.2", "note 2.2.9"]);
         assert_eq!((run.codes(), run.problems[0].status), (vec![problem.to_owned()], status));
         assert_eq!(run.problems[0].is_failure(), !problem.contains("skipped"));
@@ -245,7 +245,10 @@ fn an_open_circuit_or_a_spent_budget_ends_the_stream_for_all_parents() {
         let run = walk(FAMILY, |request| if request.stream == "pages" { reply() } else { family(request) });
         assert_eq!(run.ids(), ["site 1", "site 2"]);
         assert_eq!(run.requests.iter().filter(|line| line.contains("pages")).count(), 1);
-        assert_eq!((run.codes(), run.problems[0].retry_after), (vec![problem.to_owned()], Some(Duration::from_secs(300))));
+        assert_eq!(
+            (run.codes(), run.problems[0].retry_after),
+            (vec![problem.to_owned()], Some(Duration::from_secs(300)))
+        );
     }
     check(|| Reply::Outage(Outage::CircuitOpen(Duration::from_secs(300))), "pages upstream_unreachable ×2");
     check(|| Reply::Outage(Outage::OverBudget(Duration::from_secs(300))), "pages rate_limited ×2");

@@ -74,7 +74,9 @@ fn family(request: &PageRequest) -> Reply {
         listed.insert(0, json!({ "id": 0, "gone": true }));
     }
     let next = (!second).then_some("2");
-    Reply::json(json!({ "rows": rows, "next": next, "url": next.map(|_| format!("https://api.acme.example{path}?p=2")) }))
+    Reply::json(
+        json!({ "rows": rows, "next": next, "url": next.map(|_| format!("https://api.acme.example{path}?p=2")) }),
+    )
 }
 
 #[test]
@@ -95,7 +97,10 @@ fn from_every_place_where_parents_wait_for_their_children() {
         let tables = FAMILY.replace(&format!("path = {path}"), &format!("path = {path}\ncollect_children = true"));
         let (plan, options) = plan(&tables);
         let whole = every_place(&plan, &options, family);
-        assert!(whole.items.iter().any(|item| item.children.as_ref().is_some_and(|ids| !ids.is_empty())), "{collector}");
+        assert!(
+            whole.items.iter().any(|item| item.children.as_ref().is_some_and(|ids| !ids.is_empty())),
+            "{collector}"
+        );
     }
     let both = FAMILY
         .replace("path = '/sites'", "path = '/sites'\ncollect_children = true")

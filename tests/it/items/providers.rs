@@ -82,17 +82,28 @@ fn hubspot() {
                 "2026-09-14T07:45:00.903Z",
             ),
             times(
-                Item { url: app("0-2/9001"), directory: true, ..item("9001_Company", "Company", "Brightfield Ltd", None) },
+                Item {
+                    url: app("0-2/9001"),
+                    directory: true,
+                    ..item("9001_Company", "Company", "Brightfield Ltd", None)
+                },
                 "2024-11-20T10:00:00.000Z",
                 "2026-10-02T12:30:00.000Z",
             ),
             times(
-                Item { url: app("0-2/9002"), directory: true, ..item("9002_Company", "Company", "northquay.test", None) },
+                Item {
+                    url: app("0-2/9002"),
+                    directory: true,
+                    ..item("9002_Company", "Company", "northquay.test", None)
+                },
                 "2025-06-18T11:39:00.000Z",
                 "2025-06-18T11:39:00.000Z",
             ),
             times(
-                Item { url: app("0-3/77001"), ..item("77001_Deal", "Deal", "Brightfield renewal", Some("9001_Company")) },
+                Item {
+                    url: app("0-3/77001"),
+                    ..item("77001_Deal", "Deal", "Brightfield renewal", Some("9001_Company"))
+                },
                 "2026-04-02T09:00:00.000Z",
                 "2026-11-01T17:20:10.044Z",
             ),

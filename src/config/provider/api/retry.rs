@@ -83,7 +83,9 @@ fn condition(value: &Value) -> Result<Condition, Fault> {
         equals: table.get("equals").map(equals).transpose()?.unwrap_or_default(),
     };
     match (&condition.header, &condition.path, condition.equals.is_empty()) {
-        (None, None, false) => Err(Fault::new("compares nothing", "name the `header` or `path` that `equals` is about")),
+        (None, None, false) => {
+            Err(Fault::new("compares nothing", "name the `header` or `path` that `equals` is about"))
+        }
         (Some(_), Some(_), _) => Err(Fault::new("looks at a header and at the body", "write two conditions")),
         (None, None, true) if condition.status.is_none() => Err(Fault::new("holds for every answer", CONDITION)),
         _ => Ok(condition),

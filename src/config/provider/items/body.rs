@@ -4,7 +4,7 @@
 
 use figment::value::Value;
 
-use super::source::{Known, compound, is_marked, literal};
+use super::source::{Known, is_date, is_marked, literal};
 use crate::config::problem::Fault;
 use crate::items::Body;
 
@@ -33,11 +33,9 @@ fn part(value: &Value, known: &Known<'_>) -> Result<Body, Fault> {
                 return literal(inner).map(Body::Literal);
             }
             if is_marked(table) {
-                // Checked like every other value.
-                compound(table)?;
                 return known.source(value).map(Body::Source);
             }
-            if table.keys().any(|key| key.starts_with("$__toml")) {
+            if is_date(table) {
                 return literal(value).map(Body::Literal);
             }
             members(table.iter(), known)

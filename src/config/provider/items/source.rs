@@ -60,7 +60,7 @@ impl Known<'_> {
             Value::Array(_, values) => {
                 Source::FirstOf(values.iter().map(|value| self.source(value)).collect::<Result<_, _>>()?)
             }
-            Value::Dict(_, table) => compound(table)?,
+            Value::Dict(_, table) if !is_date(table) => compound(table)?,
             value => Source::Constant(literal(value)?),
         };
         source.references().into_iter().try_for_each(|reference| self.check(reference))?;
@@ -100,7 +100,9 @@ impl Known<'_> {
                 Some(name) => {
                     let fault = format!("{asked}, but no `let` is named {}", quoted(name));
                     let remedy = match did_you_mean(name, self.lets.iter().copied()) {
-                        remedy if remedy.is_empty() => "write it into [items.streams.let]; one `let` sees no other".into(),
+                        remedy if remedy.is_empty() => {
+                            "write it into [items.streams.let]; one `let` sees no other".into()
+                        }
                         remedy => remedy,
                     };
                     Err(Fault::new(fault, remedy))
@@ -156,7 +158,7 @@ pub(super) fn is_marked(table: &Dict) -> bool {
     })
 }
 
-pub(super) fn compound(table: &Dict) -> Result<Source, Fault> {
+fn compound(table: &Dict) -> Result<Source, Fault> {
     let heads = || HEADS.iter().map(|(head, _)| *head);
     let Some((head, beside)) = HEADS.iter().find(|(head, _)| table.contains_key(*head)) else {
         let fault = "is a table without a value";
@@ -167,7 +169,8 @@ pub(super) fn compound(table: &Dict) -> Result<Source, Fault> {
         return Err(Fault::new(fault, did_you_mean(key, beside.iter().copied())));
     }
     let text = table[*head].as_str();
-    let text = text.ok_or_else(|| Fault::new(format!("has a {} that is not text", quoted(head)), "write it in quotes"))?;
+    let text =
+        text.ok_or_else(|| Fault::new(format!("has a {} that is not text", quoted(head)), "write it in quotes"))?;
     if *head == "template" {
         let trim = match table.get("trim") {
             None => true,
@@ -195,9 +198,12 @@ pub(super) fn compound(table: &Dict) -> Result<Source, Fault> {
 fn path_with(of: Reference, table: &Dict) -> Result<Source, Fault> {
     match (table.get("map"), table.get("default"), table.get("format")) {
         (Some(_), _, Some(_)) => Err(Fault::new("has a `map` and a `format`", "keep one of them")),
-        (None, Some(_), _) => Err(Fault::new("has a `default` without a `map`", "write a list: what is tried, in order")),
+        (None, Some(_), _) => {
+            Err(Fault::new("has a `default` without a `map`", "write a list: what is tried, in order"))
+        }
         (Some(Value::Dict(_, map)), default, None) => {
-            let map = map.iter().map(|(text, value)| Ok((text.clone(), literal(value)?))).collect::<Result<_, Fault>>()?;
+            let map =
+                map.iter().map(|(text, value)| Ok((text.clone(), literal(value)?))).collect::<Result<_, Fault>>()?;
             let default = default.map(literal).transpose()?.unwrap_or(Json::Null);
             Ok(Source::Map { of, map, default })
         }
@@ -226,13 +232,18 @@ pub(super) fn literal(value: &Value) -> Result<Json, Fault> {
         },
         Value::Empty(..) => Json::Null,
         Value::Array(_, values) => values.iter().map(literal).collect::<Result<_, _>>()?,
-        Value::Dict(_, table) if table.keys().any(|key| key.starts_with("$__toml")) => {
+        Value::Dict(_, table) if is_date(table) => {
             return Err(Fault::new("is a date without quotes", "write it in quotes"));
         }
-        Value::Dict(_, table) => {
-            Json::Object(table.iter().map(|(key, value)| Ok((key.clone(), literal(value)?))).collect::<Result<_, Fault>>()?)
-        }
+        Value::Dict(_, table) => Json::Object(
+            table.iter().map(|(key, value)| Ok((key.clone(), literal(value)?))).collect::<Result<_, Fault>>()?,
+        ),
     })
+}
+
+/// What TOML makes of a date without quotes.
+pub(super) fn is_date(table: &Dict) -> bool {
+    table.keys().any(|key| key.starts_with("$__toml"))
 }
 
 fn fault(error: SourceError) -> Fault {
