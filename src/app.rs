@@ -86,7 +86,8 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let instance = broker::random_token().map_err(entropy)?.expose()[..8].to_owned();
     let via = Via::new(&instance);
     let upstream = Upstream::new(&config.net)?;
-    let network = Network { fetch: Fetch::new(&config.net)?, upstream: upstream.clone(), via: via.clone() };
+    let fetch = Fetch::new(&config.net)?;
+    let network = Network { fetch: fetch.clone(), upstream: upstream.clone(), via: via.clone() };
     let broker = Broker::new(broker_settings, config.integrations, store, network, clock);
     broker.sweep_periodically();
 
@@ -102,15 +103,15 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         drain,
         malformed: server::malformed,
     };
-    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, via, public_base, instance));
+    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, fetch, via, public_base, instance));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let serving = {
         let service = Arc::clone(&service);
-        let handle = move |request, _| {
+        let handle = move |request, peer| {
             let service = Arc::clone(&service);
-            async move { service.handle(request).await }
+            async move { service.handle(request, peer).await }
         };
         tokio::spawn(listen::serve(listener, listening.clone(), handle, raised(stopped)))
     };

@@ -25,6 +25,7 @@ mod revocation;
 mod sessions;
 mod single_flight;
 mod sweep;
+mod visitor;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,6 +44,7 @@ pub use integration::Integration;
 pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
+pub use visitor::Visitor;
 pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
@@ -57,7 +59,8 @@ use crate::upstream::{Fetch, Upstream};
 pub struct Settings {
     /// Scheme, authority and base path, without a trailing slash: everything that is put before `/integrations`.
     pub public_base: String,
-    /// Whether a finished authorization waits for its initiator to confirm it. Only the open mode does without.
+    /// Whether a finished authorization waits for its initiator to confirm it, unless a login tells who finished it. The
+    /// open mode does without either.
     pub confirm: bool,
     /// Whether plain http may leave this machine.
     pub allow_http: bool,

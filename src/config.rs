@@ -2,6 +2,7 @@
 //! once. The only place that knows how settings are written. It reads files, opens nothing else, and takes the
 //! environment from whoever calls.
 
+mod app;
 mod callers;
 mod document;
 mod environment;
@@ -61,7 +62,7 @@ pub struct Override {
 /// A whole, checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `[server]` and `[callers]`.
+    /// `[server]`, `[callers]` and `[app]`.
     pub server: crate::server::Settings,
     /// True when nobody wrote `server.public_url`: it names `server.listen`'s port, and where that is 0 the listener's
     /// own port is to be filled in.
@@ -182,21 +183,23 @@ fn read(table: &mut Table<'_>, library: &Library) -> Option<Config> {
     let integrations = integrations::read(table, library, net.allow_http);
     let before = table.context().report.count();
     let callers = callers::read(table);
-    let callers_are_good = table.context().report.count() == before;
+    let has_callers = table.has("callers") && !callers.is_empty();
+    let doc = "The application behind us.";
+    let app = table.table("app", doc, |table| app::read(table, has_callers, net.allow_http));
+    let access_is_good = table.context().report.count() == before;
     let names = integrations.iter().map(|integration| integration.name.as_str());
     callers::check_integrations(table, &callers, names);
     let server = table.table("server", "Where callers and browsers come in.", |table| {
         let mut server = server::read(table);
         server.settings.callers = callers.into_iter().map(|read| read.caller).collect();
-        // Callers that were written with a mistake are mistake enough.
-        if callers_are_good {
+        server.settings.app = app;
+        // Callers and a login that were written with a mistake are mistake enough.
+        if access_is_good {
             server::check_open_mode(table, &server.settings);
         }
         server
     });
-    table.later(&["app", "telemetry"], |name| {
-        Fault::new(format!("[{name}] comes with a later version"), "remove the table")
-    });
+    table.later(&["telemetry"], |name| Fault::new(format!("[{name}] comes with a later version"), "remove the table"));
     Some(Config {
         server: server.settings,
         public_url_is_derived: server.public_url_is_derived,

@@ -4,6 +4,7 @@
 mod authorization;
 mod callback;
 mod client;
+mod jwt;
 mod metadata;
 mod protocol;
 mod request;
@@ -13,6 +14,7 @@ mod token;
 pub use authorization::{AuthorizationRequest, authorization_url};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
 pub use client::{Client, Values};
+pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
 pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError};
 pub use protocol::{
     AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,

@@ -6,6 +6,7 @@ pub mod headers;
 mod rate;
 mod ready;
 mod retry_after;
+mod side;
 mod target;
 
 pub use api::{Api, TokenPlace};
@@ -14,4 +15,5 @@ pub(crate) use rate::{HORIZON, micros};
 pub use rate::{LONGEST_WAIT, Level, Rate, Spend, Spent};
 pub use ready::{Destination, Ready, ReadyError};
 pub use retry_after::retry_after;
+pub use side::Side;
 pub use target::{Target, TargetError};

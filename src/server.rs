@@ -2,6 +2,7 @@
 
 mod admin;
 mod admit;
+mod application;
 mod body;
 mod call;
 mod caller;
@@ -11,6 +12,7 @@ mod cors;
 mod endpoint;
 mod form;
 pub mod forward;
+mod identity;
 mod items;
 pub mod listen;
 mod metrics;
@@ -27,4 +29,4 @@ pub use forward::{ForwardError, forward};
 pub use items::ItemStream;
 pub use respond::malformed;
 pub use service::Service;
-pub use settings::{Caller, KeyHash, Limits, Settings, Tls};
+pub use settings::{App, Caller, Claim, Identity, KeyHash, Limits, LoginToken, Settings, Tls, Whoami};

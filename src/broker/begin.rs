@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
-use super::{Broker, BrokerError, Integration, entropy, values};
+use super::{Broker, BrokerError, Integration, Visitor, entropy, values};
 use crate::model::{ConnectionKey, Secret};
 use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url};
 use crate::store::{Expected, Key, Kind, Written};
@@ -69,8 +69,14 @@ impl Broker {
         Ok(Begun { url: format!("{base}/integrations/{}/authorize?start={}", integration.name, ticket.expose()) })
     }
 
-    /// Opens a start link: binds the flow to this browser. A link works once.
-    pub async fn start(self: &Arc<Self>, integration: &Arc<Integration>, ticket: &str) -> Result<Started, BrokerError> {
+    /// Opens a start link: binds the flow to this browser. A link works once, and where a login tells who opens it, for
+    /// its initiator alone: nobody else gets to see the provider.
+    pub async fn start(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        ticket: &str,
+        visitor: &Visitor,
+    ) -> Result<Started, BrokerError> {
         const USED: BrokerError = BrokerError::StateMismatch("the start link is unknown, used or expired");
         let key = key_of(Kind::Start, ticket);
         let entry = self.store.get(&key).await?.ok_or(USED)?;
@@ -78,6 +84,11 @@ impl Broker {
         let over = self.clock.now().unix_millis() >= record.expires_at;
         if over || record.flow.integration != integration.name.as_str() {
             return Err(USED);
+        }
+        // Not spent: it is still its initiator's to open.
+        if visitor.began(&record.flow)? == Some(false) {
+            tracing::warn!(integration = %integration.name, "a start link was opened by somebody who did not begin it");
+            return Err(visitor.refusal());
         }
         // What may fail comes before the link is spent, so that a provider in trouble does not cost the person a new
         // one.

@@ -30,6 +30,9 @@ pub(super) struct Budget {
     /// Which part of the connection it is for; empty for all of it.
     pub(super) part: Box<str>,
     pub(super) watch: Arc<Watch>,
+    /// The rule that holds for it. None for a whole connection whose parts have budgets of their own: nobody knows which
+    /// part a proxied call is for.
+    pub(super) rate: Option<Rate>,
     /// See [`Level`].
     level: AtomicU64,
     /// Milliseconds since the epoch.
@@ -118,6 +121,7 @@ impl Budgets {
                 connection: connection.clone(),
                 part: part.as_ref().into(),
                 watch: Arc::clone(watch),
+                rate: watch.rate.filter(|_| !(watch.parts_budgets && part.is_empty())),
                 level: AtomicU64::new(0),
                 closed_until: AtomicU64::new(0),
                 unreported: AtomicU32::new(0),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::begin::{LIFETIME, key_of};
 use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
-use super::{Broker, BrokerError, Integration, connections, entropy, values};
+use super::{Broker, BrokerError, Integration, Visitor, connections, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
 use crate::oauth::{self, Callback, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
@@ -34,8 +34,8 @@ pub enum Outcome {
 pub(super) const UNCONFIRMED_KEPT: std::time::Duration = std::time::Duration::from_secs(86_400);
 
 impl Broker {
-    /// Completes an authorization from the redirect's query. `cookies` are the browser's. Goes on to its end though the
-    /// browser may go away: the code can be sent only once.
+    /// Completes an authorization from the redirect's query. `cookies` are the browser's, and `visitor` is who is at it.
+    /// Goes on to its end though the browser may go away: the code can be sent only once.
     ///
     /// Errors mean that there is nowhere safe to send the browser: the state is unknown, used, expired or another
     /// browser's.
@@ -44,10 +44,11 @@ impl Broker {
         integration: &Arc<Integration>,
         query: &str,
         cookies: Vec<(String, String)>,
+        visitor: Visitor,
     ) -> Result<Completed, BrokerError> {
         let redirect = Redirect::parse(query)?;
         let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
-        self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies).await }).await
+        self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies, &visitor).await }).await
     }
 
     async fn complete_now(
@@ -55,6 +56,7 @@ impl Broker {
         integration: &Arc<Integration>,
         redirect: Redirect,
         cookies: &[(String, String)],
+        visitor: &Visitor,
     ) -> Result<Completed, BrokerError> {
         let key = key_of(Kind::Pending, &redirect.state);
         const UNKNOWN: BrokerError = BrokerError::StateMismatch("the state is unknown, used or expired");
@@ -81,7 +83,7 @@ impl Broker {
             return Err(UNKNOWN);
         }
         let return_to = pending.flow.return_to.clone();
-        let outcome = self.exchange(integration, redirect, pending).await;
+        let outcome = self.exchange(integration, redirect, pending, visitor).await;
         Ok(Completed { return_to, outcome, spent_cookie })
     }
 
@@ -90,6 +92,7 @@ impl Broker {
         integration: &Arc<Integration>,
         redirect: Redirect,
         pending: PendingRecord,
+        visitor: &Visitor,
     ) -> Result<Outcome, BrokerError> {
         let protocol = &integration.provider.protocol;
         let client = self.client(integration)?;
@@ -126,10 +129,29 @@ impl Broker {
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }
-        if self.settings.confirm {
-            return self.hold(flow, &grant).await.map(Outcome::Unconfirmed);
+        match visitor.began(&flow)? {
+            Some(true) => self.activate(&flow, grant).await.map(Outcome::Active),
+            Some(false) => {
+                self.refuse(&flow, &grant, visitor).await?;
+                Err(visitor.refusal())
+            }
+            None if self.settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
+            None => self.activate(&flow, grant).await.map(Outcome::Active),
         }
-        self.activate(&flow, grant).await.map(Outcome::Active)
+    }
+
+    /// Gives back what somebody else's browser brought. The code was sent all the same: only with tokens in hand can the
+    /// provider be told that what was agreed to there is over, and a code that is merely left behind would leave the
+    /// agreement standing.
+    async fn refuse(self: &Arc<Self>, flow: &FlowRecord, grant: &Grant, visitor: &Visitor) -> Result<(), BrokerError> {
+        let key = flow.key()?;
+        tracing::warn!(
+            integration = %key.integration,
+            logged_in = !matches!(visitor, Visitor::Nobody),
+            "an authorization was finished by somebody who did not begin it; what it brought is revoked"
+        );
+        self.revoke_later(&key, &flow.variables, grant).await;
+        Ok(())
     }
 
     /// Keeps the grant aside until its initiator confirms; gives the code for that.

@@ -25,6 +25,9 @@ pub enum BrokerError {
     /// Somebody else's authorization.
     #[error("the authorization belongs to somebody else")]
     Forbidden,
+    /// The application says that nobody is logged in where an authorization is to go on.
+    #[error("nobody is logged in to the application there")]
+    NotLoggedIn,
     /// The state, ticket or code is missing, used, expired, or another browser's.
     #[error("no authorization fits: {0}")]
     StateMismatch(&'static str),

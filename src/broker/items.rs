@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::{Broker, BrokerError, CallOutcome, Integration, Live, LiveKey, entropy};
-use crate::items::{Answer, Options, Outage, PageRequest, Position, Problem, Step, Walk};
+use crate::items::{Answer, Options, Outage, PageRequest, Plan, Position, Problem, Step, Walk};
 use crate::model::{ConnectionKey, Item};
 use crate::route::{Target, headers};
 use crate::store::{Key, Kind};
@@ -58,7 +58,7 @@ impl Broker {
         let (types, position) = match cursor {
             None => (types, None),
             Some(cursor) => {
-                let (drawn_with, position) = self.open_cursor(&live, &cursor)?;
+                let (drawn_with, position) = self.open_cursor(&live, &integration.provider.items, &cursor)?;
                 if !types.is_empty() && types != drawn_with {
                     return Err(BrokerError::Invalid(
                         "The cursor was drawn with another `type`; leave `type` out.".into(),
@@ -99,14 +99,14 @@ impl Broker {
         URL_SAFE_NO_PAD.encode(self.store.seal(&cursor_key(live), &bytes))
     }
 
-    fn open_cursor(&self, live: &Live, cursor: &str) -> Result<(Vec<String>, Position), BrokerError> {
+    fn open_cursor(&self, live: &Live, plan: &Plan, cursor: &str) -> Result<(Vec<String>, Position), BrokerError> {
         let opened = || {
             let sealed = URL_SAFE_NO_PAD.decode(cursor).ok()?;
             let bytes = self.store.unseal(&cursor_key(live), &sealed)?;
             let end = bytes.iter().position(|byte| *byte == 0)?;
             let types = std::str::from_utf8(&bytes[..end]).ok()?;
             let types = types.split('\n').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            Some((types, Position::decode(&bytes[end + 1..])?))
+            Some((types, Position::decode(&bytes[end + 1..]).filter(|position| plan.accepts(position))?))
         };
         let not_ours = || BrokerError::Invalid("The cursor is not one that this connection was given.".into());
         opened().ok_or_else(not_ours)
@@ -123,7 +123,7 @@ impl Loading {
         if self.step.is_some() || self.failure.is_some() {
             return None;
         }
-        match self.walk.next() {
+        match self.walk.step() {
             Step::Emit(item) => Some(item),
             step => {
                 self.step = Some(step);
@@ -135,7 +135,7 @@ impl Loading {
     /// The next item; `None` at the end, which [`Self::failure`] and [`Self::problems`] explain.
     pub async fn next(&mut self) -> Option<Item> {
         while self.failure.is_none() {
-            match self.step.take().unwrap_or_else(|| self.walk.next()) {
+            match self.step.take().unwrap_or_else(|| self.walk.step()) {
                 Step::Emit(item) => return Some(item),
                 Step::Done => {
                     self.step = Some(Step::Done);
@@ -208,7 +208,7 @@ impl Loading {
         if status != StatusCode::TOO_MANY_REQUESTS {
             return;
         }
-        let step = self.walk.next();
+        let step = self.walk.step();
         if let Step::Wait(wait) = &step {
             self.broker.pause(&self.integration, &self.key, budget, *wait);
         }

@@ -77,7 +77,7 @@ impl Broker {
     pub fn note(&self, live: &Live, now: Timestamp) {
         let budget = &live.budget;
         let mut is_over = budget.opens_at(now) > now;
-        if let Some(rate) = budget.watch.rate {
+        if let Some(rate) = budget.rate {
             is_over |= budget.spend(rate, Spend::Note { calls: 1 }, now).is_ok_and(|spent| !spent.wait.is_zero());
             self.reports.later(budget);
         }
@@ -165,7 +165,7 @@ impl Broker {
         if paused > cap {
             return Err(paused);
         }
-        let Some(rate) = budget.watch.rate else { return Ok(paused) };
+        let Some(rate) = budget.rate else { return Ok(paused) };
         let spend = Spend::Reserve { opens_at, cap };
         let shared = if self.shared.may_ask(now) { self.spend_shared(budget, rate, spend).await } else { None };
         shared.unwrap_or_else(|| budget.spend(rate, spend, now)).map(|spent| spent.wait)

@@ -61,7 +61,7 @@ impl Broker {
     /// One report. What cannot be told is forgotten: the budget refills meanwhile, and calls were never to wait for it.
     async fn report(&self, budget: Arc<Budget>) {
         let calls = budget.owed();
-        let Some(rate) = budget.watch.rate else { return };
+        let Some(rate) = budget.rate else { return };
         if calls > 0 && self.shared.may_ask(self.clock.now()) {
             self.spend_shared(&budget, rate, Spend::Note { calls }).await;
         }

@@ -56,6 +56,8 @@ pub(super) struct Watch {
     name: IntegrationName,
     /// The rule of its provider file.
     pub(super) rate: Option<Rate>,
+    /// Whether that rule is one for each part of a connection.
+    pub(super) parts_budgets: bool,
     /// What the operator wants of proxied calls over the budget.
     pub(super) limits: LimitMode,
     pub(super) circuit: Circuit,
@@ -117,6 +119,7 @@ impl Watch {
         Self {
             name: integration.name.clone(),
             rate: integration.provider.api.rate,
+            parts_budgets: integration.provider.items.parts_budgets(),
             limits: integration.limits,
             circuit: Circuit::default(),
             opened: AtomicU64::new(0),

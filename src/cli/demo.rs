@@ -127,11 +127,13 @@ fn introduce(base: &str, app: SocketAddr, workspace: &Workspace, token_life: Dur
     let file: String = workspace.provider_file().lines().map(|line| format!("    {line}\n")).collect();
     say(format_args!(
         "Keyferry's demo: a sidecar, a make-believe provider and a sample application, all on this machine.\n\n\
-         1. Connect an account. Open\n\n    {base}/integrations/demo/authorize\n\n   \
+         1. Connect an account. Open\n\n    {base}/integrations\n\n   \
          or begin in the sample application:\n\n    http://{app}\n\n\
          2. Call the provider's API. Keyferry puts the access token on the call; nobody else sees it.\n\n    \
          curl {base}/proxy/demo/v1/me\n\n\
-         3. Call again in a while. A token lives for {life} here, and `access_token_number` shows which one was sent.\n\n\
+         3. Load what is in it, as items that look alike at every provider.\n\n    \
+         curl {base}/integrations/demo/items\n\n\
+         4. Call again in a while. A token lives for {life} here, and `access_token_number` shows which one was sent.\n\n\
          The provider is this file, {path}:\n\n{file}\n\
          Ctrl-C ends the demo. What happens at the provider:",
         life = humantime::format_duration(token_life),

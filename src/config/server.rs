@@ -11,7 +11,7 @@ use super::library::Folder;
 use super::problem::{Fault, quoted, quoted_url};
 use super::provider::is_loopback;
 use super::reader::Table;
-use crate::server::{Limits, Settings, Tls};
+use crate::server::{App, Limits, Settings, Tls};
 
 /// The table, before it is known who may call.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
     let doc = "More Host values that we answer to, such as a compose service's name.";
     let allowed_hosts = values(table.list("allowed_hosts", doc, allowed_host));
-    let doc = "Addresses and ranges whose X-Forwarded-* headers will be believed; nothing reads them yet.";
+    let doc = "Addresses and ranges whose X-Forwarded-* headers are believed and passed on.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
     let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
     let doc = "The hash of the admin key, for endpoints that come later; no use yet.";
@@ -86,6 +86,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
         tls,
         limits,
         callers: Vec::new(),
+        app: App::default(),
     };
     Server { settings, public_url_is_derived: public_url.is_none() }
 }
@@ -95,7 +96,8 @@ pub(super) fn check_open_mode(table: &Table<'_>, settings: &Settings) {
     if !settings.is_open() {
         return;
     }
-    const REMEDY: &str = "add a caller ([callers.<name>], which `keyferry keys new` writes), or keep to loopback";
+    const REMEDY: &str =
+        "add a caller ([callers.<name>], which `keyferry keys new` writes) or [app.identity], or keep to loopback";
     if !settings.listen.ip().to_canonical().is_loopback() {
         let fault = format!("listens on {} while nobody has to prove who they are", settings.listen);
         table.mistake("listen", fault, REMEDY);

@@ -80,6 +80,11 @@ impl Plan {
         self.streams.is_empty()
     }
 
+    /// Whether parts of a connection have rate budgets of their own, so that a call whose part nobody knows has none.
+    pub fn parts_budgets(&self) -> bool {
+        self.budget.is_some()
+    }
+
     /// Whether a walk of this plan can go on at the position: it may be of an earlier version of the file.
     pub fn accepts(&self, position: &Position) -> bool {
         let mut above = None;

@@ -154,8 +154,7 @@ impl Walk {
     }
 
     /// What to do next.
-    #[expect(clippy::should_implement_trait, reason = "each step needs an answer before the next one")]
-    pub fn next(&mut self) -> Step {
+    pub fn step(&mut self) -> Step {
         loop {
             while let Some(item) = self.held.pop() {
                 if self.given == 0 {

@@ -57,7 +57,7 @@ fn scaled(value: &Value, factor: f64) -> Option<i64> {
     (millis.abs() < 1e15).then_some(millis as i64)
 }
 
-/// A moment in RFC 3339 (section 5.6), in UTC. One that already ends in `Z` is passed as it was written; an offset is
+/// A moment in RFC 3339 (section 5.6), in UTC; its offset may lack the colon, as Jira writes it. One that already ends in `Z` is passed as it was written; an offset is
 /// taken off, and the fraction of the second stays as it is.
 pub fn utc(text: &str) -> Option<Cow<'_, str>> {
     let moment = Moment::parse(text)?;
@@ -136,7 +136,7 @@ impl<'a> Moment<'a> {
         };
         let offset_minutes = match zone.as_bytes() {
             b"Z" | b"z" => 0,
-            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2]
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2]
                 if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()) =>
             {
                 let pair = |tens: &u8, ones: &u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');

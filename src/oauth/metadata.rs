@@ -13,6 +13,7 @@ pub struct Metadata {
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    jwks_uri: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -69,6 +70,11 @@ impl Metadata {
         let metadata: Self =
             serde_json::from_slice(body).map_err(|error| MetadataError::Unreadable(error.to_string()))?;
         if metadata.issuer == issuer { Ok(metadata) } else { Err(MetadataError::OtherIssuer) }
+    }
+
+    /// Where the issuer's keys are.
+    pub fn jwks_uri(&self) -> Option<&str> {
+        self.jwks_uri.as_deref()
     }
 
     /// Where the document may be: OpenID's suffix first, since more servers have it, then RFC 8414's infix.

@@ -2,6 +2,8 @@
 //! first, then everything that is the caller's or the hop's is removed, and only then defaults and the token go in, so
 //! that nothing a caller sends can remove or double them. Bodies are no business of this module.
 
+mod application;
+
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, TE, TRANSFER_ENCODING, UPGRADE, VIA,
     X_CONTENT_TYPE_OPTIONS,
@@ -10,6 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::Ready;
 use super::ready::Token;
+
+pub use application::{Arrival, about_the_person, from_application, to_application};
 
 /// What we add to `Via` (RFC 9110 section 7.6.3), and how we know our own requests when they come back.
 #[derive(Clone, Debug)]

@@ -43,6 +43,7 @@ pub struct Destination {
     port: u16,
     host_header: HeaderValue,
     trusted_as_written: bool,
+    application: bool,
     key: String,
 }
 
@@ -197,6 +198,22 @@ impl fmt::Debug for Ready {
 }
 
 impl Destination {
+    /// The application behind us, from the URL of its root: dialled as the operator wrote it, whatever its address is,
+    /// and asked for the host that the browser asked for.
+    pub fn application(url: &str) -> Result<Self, ReadyError> {
+        let (destination, base_path) = parse_base_url(url, false)?;
+        if !base_path.is_empty() {
+            return Err(ReadyError::Path);
+        }
+        let key = format!("{} (the application)", destination.key);
+        Ok(Self { application: true, key, ..destination })
+    }
+
+    /// True for the application behind us.
+    pub fn is_application(&self) -> bool {
+        self.application
+    }
+
     /// True for https.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
@@ -286,7 +303,8 @@ fn parse_base_url(text: &str, literal: bool) -> Result<(Destination, String), Re
             return Err(ReadyError::Path);
         }
     }
-    let destination = Destination { scheme, authority, host, port, host_header, trusted_as_written, key };
+    let destination =
+        Destination { scheme, authority, host, port, host_header, trusted_as_written, application: false, key };
     Ok((destination, base_path.to_owned()))
 }
 

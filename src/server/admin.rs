@@ -40,6 +40,13 @@ impl Service {
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
                 json_response(StatusCode::OK, &json!({ "status": "ready", "circuits": circuits }))
             }
+            // The application's own traffic needs no store.
+            Err(error) if self.settings.app.upstream.is_some() && !self.settings.app.require_store => {
+                tracing::warn!(%error, "the store does not answer; the application is served without it");
+                let detail = "The store cannot be reached: the application is served, connections are not.";
+                let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
+                json_response(StatusCode::OK, &json!({ "status": "ready", "detail": detail, "circuits": circuits }))
+            }
             Err(error) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
                 HttpError::broker(error.into()).respond("admin")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, request};
 use hyper::body::Incoming;
 
-use super::caller::{Caller, Named, identify};
+use super::caller::{Caller, Named};
 use super::form::Form;
 use super::respond::HttpError;
 use super::service::Service;
@@ -31,7 +31,7 @@ impl Service {
         name: &str,
         head: &request::Parts,
     ) -> Result<(Caller<'_>, &Arc<Integration>), HttpError> {
-        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let caller = self.identify(&head.headers, &head.uri, &head.extensions, None).await?;
         let integration = self.permitted(&caller, name)?;
         Ok((caller, integration))
     }

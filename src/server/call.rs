@@ -8,7 +8,7 @@ use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::caller::{Named, identify};
+use super::caller::Named;
 use super::forward::{ForwardError, forward};
 use super::respond::{FORWARDED, HttpError};
 use super::service::Service;
@@ -31,7 +31,7 @@ impl Service {
         }
         let name = target.integration;
         let place = self.broker.integration(name).map(|integration| &integration.provider.api.auth);
-        let caller = identify(request.headers(), request.uri(), place, &self.settings, &self.broker).await?;
+        let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;
         let integration = self.permitted(&caller, name)?;
         caller.require_method(request.method().as_str(), request.headers())?;
         let person = caller.person(Named::from_headers(request.headers())?)?;

@@ -1,18 +1,20 @@
-//! Who is asking: a session, an API key, or, in the open mode, anybody. Decided before any handler runs. Also finds the
+//! Who is asking: a session, an API key, the application's own login, or, in the open mode, anybody. Decided before any handler runs. Also finds the
 //! person that a request is about, and refuses what the caller's scope does not cover.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Uri};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::respond::HttpError;
+use super::service::Service;
 use super::{Caller as KeyCaller, Settings};
-use crate::broker::{Broker, SESSION_PREFIX, Session};
+use crate::broker::{SESSION_PREFIX, Session};
 use crate::model::{Allowed, CallerScope, IntegrationName, Org, Person, User};
 use crate::route::TokenPlace;
 
@@ -33,6 +35,8 @@ pub(crate) enum Caller<'a> {
     },
     /// A back end, by its API key.
     Key(&'a KeyCaller),
+    /// A person, by the application's own login.
+    Login(Arc<Person>),
 }
 
 /// The person that a request names, as texts.
@@ -49,24 +53,30 @@ pub(crate) struct PersonName<'a> {
     pub(crate) user: &'a str,
 }
 
-/// Finds out who is asking. A session or key that is presented has to be right, whatever else is sent.
-///
-/// `place` is where the provider of a call would have its own token: a vendor's SDK puts ours there.
-pub(crate) async fn identify<'a>(
-    headers: &HeaderMap,
-    uri: &Uri,
-    place: Option<&TokenPlace>,
-    settings: &'a Settings,
-    broker: &Broker,
-) -> Result<Caller<'a>, HttpError> {
-    match presented(headers, uri, place)? {
-        Some(token) if token.starts_with(SESSION_PREFIX) => {
-            let session = broker.session(&token).await.map_err(HttpError::broker)?;
-            session.and_then(|session| with_maker(session, settings)).ok_or(HttpError::Unauthenticated)
+impl Service {
+    /// Finds out who is asking. A session or key that is presented has to be right, whatever else is sent.
+    ///
+    /// `place` is where the provider of a call would have its own token: a vendor's SDK puts ours there. `extensions`
+    /// are the request's: what is needed to ask the application travels there.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        extensions: &Extensions,
+        place: Option<&TokenPlace>,
+    ) -> Result<Caller<'_>, HttpError> {
+        let settings = &self.settings;
+        match (presented(headers, uri, place)?, &self.identity) {
+            (Some(token), _) if token.starts_with(SESSION_PREFIX) => {
+                let session = self.broker.session(&token).await.map_err(HttpError::broker)?;
+                session.and_then(|session| with_maker(session, settings)).ok_or(HttpError::Unauthenticated)
+            }
+            (Some(token), _) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated),
+            // Boxed, so that the future of a call stays small for everybody else.
+            (None, Some(identity)) => self.logged_in(identity, headers, extensions).boxed().await.map(Caller::Login),
+            (None, None) if settings.is_open() => Ok(Caller::Anyone),
+            (None, None) => Err(HttpError::Unauthenticated),
         }
-        Some(token) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated),
-        None if settings.is_open() => Ok(Caller::Anyone),
-        None => Err(HttpError::Unauthenticated),
     }
 }
 
@@ -77,12 +87,8 @@ impl Caller<'_> {
             Self::Anyone => {
                 Ok(PersonName { org: named.org.unwrap_or("default"), user: named.user.unwrap_or("default") })
             }
-            Self::Session { session, .. } => {
-                let (org, user) = (session.person.org.as_str(), session.person.user.as_str());
-                let other =
-                    named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
-                if other { Err(HttpError::Forbidden) } else { Ok(PersonName { org, user }) }
-            }
+            Self::Session { session, .. } => only(&session.person, named),
+            Self::Login(person) => only(person, named),
             Self::Key(key) => {
                 let org = named.org.or_else(|| key.scope.orgs.single().map(Org::as_str));
                 let user = named.user.or_else(|| key.scope.users.single().map(User::as_str));
@@ -115,15 +121,15 @@ impl Caller<'_> {
     fn scopes(&self) -> impl Iterator<Item = &CallerScope> {
         let maker = match self {
             Self::Session { maker, .. } => *maker,
-            Self::Anyone | Self::Key(_) => None,
+            Self::Anyone | Self::Key(_) | Self::Login(_) => None,
         };
         self.scope().into_iter().chain(maker.map(|maker| &maker.scope))
     }
 
-    /// What the caller may do; `None` in the open mode, where there are no bounds.
+    /// What the caller may do; `None` in the open mode and for a person's own login, where there are no bounds.
     pub(crate) fn scope(&self) -> Option<&CallerScope> {
         match self {
-            Self::Anyone => None,
+            Self::Anyone | Self::Login(_) => None,
             Self::Session { session, .. } => Some(&session.scope),
             Self::Key(key) => Some(&key.scope),
         }
@@ -158,6 +164,13 @@ impl<'a> Named<'a> {
         let unclear = |()| HttpError::bad_request("Send Keyferry-Org and Keyferry-User once each, as UTF-8.");
         Ok(Self { org: one("keyferry-org").map_err(unclear)?, user: one("keyferry-user").map_err(unclear)? })
     }
+}
+
+/// That person, whom a request may name and need not. Naming somebody else is refused.
+fn only<'p>(person: &'p Person, named: Named<'_>) -> Result<PersonName<'p>, HttpError> {
+    let (org, user) = (person.org.as_str(), person.user.as_str());
+    let other = named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
+    if other { Err(HttpError::Forbidden) } else { Ok(PersonName { org, user }) }
 }
 
 /// A session is worth no more than its maker: with callers configured, one whose maker is gone, or which nobody's key
@@ -227,7 +240,8 @@ fn from_authorization(field: &str) -> Option<String> {
     text.split(':').find(|part| is_ours(part)).map(str::to_owned)
 }
 
-fn is_ours(token: &str) -> bool {
+/// Whether it is a session or key of ours, right or wrong.
+pub(super) fn is_ours(token: &str) -> bool {
     token.starts_with(SESSION_PREFIX) || token.starts_with(KEY_PREFIX)
 }
 

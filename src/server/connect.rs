@@ -15,7 +15,7 @@ use super::origin;
 use super::page::{self, Message};
 use super::respond::{HttpError, json_response};
 use super::service::Service;
-use crate::broker::{Begin, BrokerError, Confirmation, Integration, Outcome};
+use crate::broker::{Begin, BrokerError, Confirmation, Integration, Outcome, Visitor};
 
 impl Service {
     /// `POST` answers the URL to open as a JSON string; `GET` sends the browser there.
@@ -31,9 +31,9 @@ impl Service {
         {
             let integration = self.integration(name)?;
             // A person opens it, and reads why it does not work.
-            return match self.open_start_link(integration, &ticket).await {
+            return match self.open_start_link(integration, &ticket, &head).await {
                 Ok(response) => Ok(response),
-                Err(error) => self.not_connected(error, &head.headers, integration, request_id),
+                Err(error) => Ok(self.not_connected(&error, &head.headers, integration, request_id)),
             };
         }
         // Who asks comes before what is asked, so that a stranger's body is not even waited for.
@@ -61,8 +61,17 @@ impl Service {
         see_other(&begun.url)
     }
 
-    async fn open_start_link(&self, integration: &Arc<Integration>, ticket: &str) -> Result<Response<Body>, HttpError> {
-        let started = self.broker.start(integration, ticket).await?;
+    async fn open_start_link(
+        &self,
+        integration: &Arc<Integration>,
+        ticket: &str,
+        head: &http::request::Parts,
+    ) -> Result<Response<Body>, HttpError> {
+        let visitor = self.visitor(head).await?;
+        if visitor == Visitor::Nobody && may_lack_cookies(head) {
+            return Ok(page::again(head.uri.query().unwrap_or_default(), AGAIN));
+        }
+        let started = self.broker.start(integration, ticket, &visitor).await?;
         let mut response = see_other(&started.url)?;
         let cookie = self.cookie(&started.cookie_name, started.cookie_value.expose(), "Max-Age=600");
         response.headers_mut().insert(SET_COOKIE, cookie?);
@@ -82,9 +91,19 @@ impl Service {
             return self.callback_by_post(integration, &head, body).await;
         }
         let query = head.uri.query().unwrap_or_default();
-        let completed = match self.broker.complete(integration, query, cookies(&head.headers)).await {
+        // Asked before anything is spent: an application in trouble costs nobody their authorization.
+        let visitor = match self.visitor(&head).await {
+            Ok(visitor) => visitor,
+            Err(error) => return Ok(self.not_connected(&error, &head.headers, integration, request_id)),
+        };
+        if visitor == Visitor::Nobody && may_lack_cookies(&head) {
+            return Ok(page::again(query, AGAIN));
+        }
+        let completed = match self.broker.complete(integration, query, cookies(&head.headers), visitor).await {
             Ok(completed) => completed,
-            Err(error) => return self.not_connected(error, &head.headers, integration, request_id),
+            Err(error) => {
+                return Ok(self.not_connected(&HttpError::broker(error), &head.headers, integration, request_id));
+            }
         };
         let message = match &completed.outcome {
             Ok(Outcome::Active(connection)) => {
@@ -141,15 +160,14 @@ impl Service {
 
     fn not_connected(
         &self,
-        error: impl Into<HttpError>,
+        error: &HttpError,
         headers: &HeaderMap,
         integration: &Integration,
         request_id: &str,
-    ) -> Result<Response<Body>, HttpError> {
-        let error = error.into();
+    ) -> Response<Body> {
         error.log(request_id);
         let message = Message { status: error.problem().code, connection: None, code: None };
-        Ok(self.failure_page(&error, headers, integration, &message, request_id))
+        self.failure_page(error, headers, integration, &message, request_id)
     }
 
     /// A page for whoever asks for HTML, as browsers do; problem+json for everybody else.
@@ -191,6 +209,19 @@ impl Service {
         HeaderValue::try_from(text)
             .map_err(|_| HttpError::broker(BrokerError::Internal("a cookie cannot be written".into())))
     }
+}
+
+/// Marks a navigation that a page of ours has repeated.
+const AGAIN: &str = "keyferry-again";
+
+/// Whether the browser may have kept its `SameSite=Strict` cookies to itself because a foreign page, such as the
+/// provider, sent it here. Asked again from a page of ours it sends them; the mark keeps that to one time.
+fn may_lack_cookies(head: &http::request::Parts) -> bool {
+    let site = head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let mut pairs = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
+    page::wants_html(&head.headers)
+        && matches!(site, None | Some(b"cross-site"))
+        && !pairs.any(|(name, _)| name == AGAIN)
 }
 
 /// 303, so that the browser asks with GET whatever it came with. What stands in the URL stays out of the next Referer.

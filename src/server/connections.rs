@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::admit::person_key;
 use super::body::Body;
-use super::caller::{Caller, Named, PersonName, identify};
+use super::caller::{Caller, Named, PersonName};
 use super::form::Form;
 use super::page;
 use super::respond::{HttpError, json_response};
@@ -24,7 +24,7 @@ impl Service {
         if page::wants_html(&head.headers) {
             return Ok(page::shell(&head.headers, &self.public_base, &self.settings));
         }
-        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let caller = self.identify(&head.headers, &head.uri, &head.extensions, None).await?;
         // A back end that names nobody gets the list without anybody's status.
         let named = Named::from_headers(&head.headers)?;
         let person = match (caller.person(named), &caller) {

@@ -140,14 +140,14 @@ struct Again {
 }
 
 /// The caller's side of a change of protocol.
-struct Upgrade {
+pub(super) struct Upgrade {
     caller: OnUpgrade,
     tether: Option<Tether>,
 }
 
 impl Upgrade {
     /// Only HTTP/1.1 changes the protocol of a connection (RFC 9110 section 7.8).
-    fn asked_for(head: &mut Parts) -> Option<Self> {
+    pub(super) fn asked_for(head: &mut Parts) -> Option<Self> {
         if head.extensions.is_empty() || head.version != Version::HTTP_11 || !asks_for_upgrade(&head.headers) {
             return None;
         }
@@ -156,7 +156,8 @@ impl Upgrade {
     }
 }
 
-fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+/// A request of these parts.
+pub(super) fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
@@ -164,12 +165,22 @@ fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: RequestBody) -> 
     request
 }
 
-/// The provider's answer as ours. After a 101 the two connections are joined.
+/// The provider's answer as ours.
 fn answered(upstream: &Upstream, answer: Response<UpstreamBody>, upgrade: Option<Upgrade>) -> Response<Body> {
+    passed_on(upstream, answer, upgrade, headers::inbound)
+}
+
+/// An answer as ours, its fields turned by `inbound`. After a 101 the two connections are joined.
+pub(super) fn passed_on(
+    upstream: &Upstream,
+    answer: Response<UpstreamBody>,
+    upgrade: Option<Upgrade>,
+    inbound: impl FnOnce(&mut HeaderMap, bool),
+) -> Response<Body> {
     let (mut head, body) = answer.into_parts();
     head.version = Version::HTTP_11;
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    headers::inbound(&mut head.headers, switches);
+    inbound(&mut head.headers, switches);
     match (upgrade, head.extensions.remove::<OnUpgrade>()) {
         (Some(Upgrade { caller, tether }), Some(provider)) if switches => {
             tokio::spawn(tunnel::join(caller, provider, upstream.idle_timeout(), tether));

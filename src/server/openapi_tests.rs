@@ -17,7 +17,7 @@ macro_rules! paths {
             match endpoint {
                 $($endpoint => Some($path),)*
                 // The files of the connect page are no part of the interface.
-                Endpoint::Asset(_) | Endpoint::Call(_) | Endpoint::Unknown => None,
+                Endpoint::Call(_) | Endpoint::Unknown => None,
             }
         }
     };
@@ -26,6 +26,8 @@ macro_rules! paths {
 paths! {
     Endpoint::Integrations => "/integrations",
     Endpoint::OpenApi => "/integrations/openapi.json",
+    // The one of the page's files that is for others.
+    Endpoint::Asset(_) => "/integrations/connect.js",
     Endpoint::Sessions => "/integrations/sessions",
     Endpoint::Authorize(_) => "/integrations/{integration}/authorize",
     Endpoint::Callback(_) => "/integrations/{integration}/oauth2callback",

@@ -6,7 +6,7 @@ use http::Request;
 
 use super::*;
 use crate::model::{Allowed, CallerName, CallerScope};
-use crate::server::{Caller, KeyHash, Limits};
+use crate::server::{App, Caller, KeyHash, Limits};
 
 fn settings(open: bool) -> Settings {
     let scope =
@@ -27,6 +27,7 @@ fn settings(open: bool) -> Settings {
         tls: None,
         limits: Limits::default(),
         callers: if open { vec![] } else { vec![caller] },
+        app: App::default(),
     }
 }
 

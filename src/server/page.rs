@@ -11,7 +11,7 @@ use serde_json::json;
 use url::Url;
 
 pub(crate) use asset::Asset;
-pub(crate) use callback::{Message, failed, finished, protect};
+pub(crate) use callback::{Message, again, failed, finished, protect};
 
 use self::asset::Content;
 use super::Settings;

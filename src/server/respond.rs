@@ -37,6 +37,8 @@ pub(crate) enum HttpError {
     Forwarded,
     /// A foreign page.
     CrossSite,
+    /// Under the application's login: a provider's answer as a document, script or worker.
+    NotFetched,
     /// No integration of that name.
     UnknownIntegration,
     /// Nothing is here.
@@ -61,6 +63,12 @@ pub(crate) enum HttpError {
     Upstream(UpstreamError),
     /// Nothing of a list could be read.
     Items(items::Problem),
+    /// The application behind us gave no answer.
+    Application(UpstreamError),
+    /// The application's own login says that nobody is there.
+    NotLoggedIn,
+    /// Who is logged in cannot be found out now, for the log's reason.
+    LoginUnknown(String),
 }
 
 /// What an error becomes.
@@ -105,7 +113,7 @@ impl HttpError {
             Self::Forbidden => plain(
                 StatusCode::FORBIDDEN,
                 "forbidden",
-                "This session or key does not cover that person, integration or method.",
+                "This session, key or login does not cover that person, integration or method.",
             ),
             Self::Forwarded => plain(
                 StatusCode::FORBIDDEN,
@@ -116,6 +124,11 @@ impl HttpError {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "A page of another origin may not ask this. Its origin can be allowed by server.allowed_origins.",
+            ),
+            Self::NotFetched => plain(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "A provider's answer is no page and no script of the application: ask for it with fetch().",
             ),
             Self::UnknownIntegration => {
                 plain(StatusCode::NOT_FOUND, "unknown_integration", "No integration of this name is configured.")
@@ -160,6 +173,20 @@ impl HttpError {
             }
             Self::Upstream(error) => upstream_problem(error),
             Self::Items(problem) => items_problem(problem),
+            Self::Application(error) => application_problem(error),
+            Self::NotLoggedIn => plain(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Log in to the application first: this request carries no login of it, or one that is over.",
+            ),
+            Self::LoginUnknown(_) => Problem {
+                retry_after: Some(Duration::from_secs(1)),
+                ..plain(
+                    StatusCode::BAD_GATEWAY,
+                    "upstream_unreachable",
+                    "It cannot be found out at the moment who is logged in to the application. Try again.",
+                )
+            },
         }
     }
 
@@ -181,6 +208,13 @@ impl HttpError {
             Self::Items(problem) => {
                 let (stream, cause) = (&problem.stream, problem.code);
                 tracing::warn!(request.id = request_id, status, code, stream, cause, "no items could be read");
+            }
+            Self::Application(error) => {
+                let cause = with_causes(error);
+                tracing::warn!(request.id = request_id, status, code, cause, "the application did not answer");
+            }
+            Self::LoginUnknown(cause) => {
+                tracing::warn!(request.id = request_id, status, code, cause, "who is logged in could not be found out");
             }
             Self::Broker(error, _) => tracing::info!(request.id = request_id, status, code, cause = %error, "refused"),
             _ => tracing::debug!(request.id = request_id, status, code, "refused"),
@@ -249,6 +283,11 @@ fn broker_problem(error: &BrokerError) -> Problem {
             StatusCode::FORBIDDEN,
             "forbidden",
             "This authorization was begun by somebody else; nothing was connected.",
+        ),
+        BrokerError::NotLoggedIn => plain(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "Nobody is logged in to the application in this browser, so nothing was connected. Log in there and start again.",
         ),
         BrokerError::StateMismatch(_) | BrokerError::Callback(_) => plain(
             StatusCode::BAD_REQUEST,
@@ -353,6 +392,39 @@ fn items_problem(problem: &items::Problem) -> Problem {
         _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
     };
     Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &problem.detail) }
+}
+
+fn application_problem(error: &UpstreamError) -> Problem {
+    let plain = Problem::new;
+    match error {
+        UpstreamError::Timeout { .. } => plain(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_timeout",
+            "The application behind Keyferry did not answer in time.",
+        ),
+        UpstreamError::Caller { .. } => upstream_problem(error),
+        UpstreamError::Blocked { .. }
+        | UpstreamError::Unreachable { .. }
+        | UpstreamError::Tls { .. }
+        | UpstreamError::Broken { .. }
+        | UpstreamError::TooLarge { .. } => plain(
+            StatusCode::BAD_GATEWAY,
+            "upstream_unreachable",
+            "The application behind Keyferry could not be reached. It may be starting; otherwise app.upstream may name another place.",
+        ),
+    }
+}
+
+/// An error with what lies behind it: hosts and causes, never a path or a header.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn blocked() -> Problem {

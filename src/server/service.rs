@@ -14,13 +14,15 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::cors;
 use super::endpoint::Endpoint;
+use super::identity::{Asking, Identity};
+use super::listen::Peer;
 use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration};
-use crate::route::Via;
-use crate::upstream::Upstream;
+use crate::route::{Side, Via};
+use crate::upstream::{Fetch, Upstream};
 
 /// Everything that answers on the listener for callers and browsers.
 pub struct Service {
@@ -29,6 +31,8 @@ pub struct Service {
     pub(super) upstream: Upstream,
     /// Scheme, authority and base path as browsers know them.
     pub(super) public_base: String,
+    /// How we learn who a browser is; `None` where nobody logs in.
+    pub(super) identity: Option<Identity>,
     /// Our name on the way of a call, by which we know our own again.
     pub(super) via: Via,
     /// Begins every request id.
@@ -43,11 +47,13 @@ impl Service {
         settings: Settings,
         broker: Arc<Broker>,
         upstream: Upstream,
+        fetch: Fetch,
         via: Via,
         public_base: String,
         instance: String,
     ) -> Self {
         Self {
+            identity: Identity::new(&settings.app, &upstream, fetch, &via),
             settings,
             broker,
             upstream,
@@ -70,23 +76,28 @@ impl Service {
     }
 
     /// Answers one request. Never fails: every failure has an answer.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let origin = request.headers().get(ORIGIN).cloned();
-        let crossing = origin::crossing(request.headers(), &self.settings);
+        if let Some(destination) = &self.settings.app.upstream {
+            match Side::of(request.uri().path(), &self.settings.base_path) {
+                Side::Ours => {}
+                Side::Neither => return self.refused(&HttpError::NotFound, number),
+                // Boxed, so that the future of a call stays small.
+                Side::Application => {
+                    let answer = self.application(destination, request, peer).boxed().await;
+                    return answer.unwrap_or_else(|error| self.refused(&error, number));
+                }
+            }
+        }
         if tracing::enabled!(tracing::Level::DEBUG) {
             // Without the query, which holds codes and tickets.
             let (method, path) = (request.method(), request.uri().path());
             tracing::debug!(request.id = self.request_id(number), %method, path, "request");
         }
-        let mut response = match self.dispatch(request, crossing, number).await {
-            Ok(response) => response,
-            Err(error) => {
-                let request_id = self.request_id(number);
-                error.log(&request_id);
-                error.respond(&request_id)
-            }
-        };
+        let origin = request.headers().get(ORIGIN).cloned();
+        let crossing = origin::crossing(request.headers(), &self.settings);
+        let answer = self.dispatch(request, peer, crossing, number).await;
+        let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
         if let (Crossing::Allowed, Some(origin)) = (crossing, origin) {
             cors::allow(origin, response.headers_mut());
         }
@@ -96,10 +107,11 @@ impl Service {
     async fn dispatch(
         &self,
         request: Request<Incoming>,
+        peer: Peer,
         crossing: Crossing,
         number: u64,
     ) -> Result<Response<Body>, HttpError> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         origin::check_host(&head, &self.settings)?;
         let uri = head.uri.clone();
         let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -115,7 +127,24 @@ impl Service {
         {
             return Err(HttpError::MethodNotAllowed(methods));
         }
-        let request = Request::from_parts(head, body);
+        if self.identity.is_some()
+            && let Some(asking) = Asking::of(&head, &endpoint, self.arrival(peer, &head))
+        {
+            head.extensions.insert(Arc::clone(&asking));
+            let answer = self.answer(endpoint, Request::from_parts(head, body), number).boxed().await;
+            let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
+            asking.relay_cookies(response.headers_mut());
+            return Ok(response);
+        }
+        self.answer(endpoint, Request::from_parts(head, body), number).await
+    }
+
+    async fn answer(
+        &self,
+        endpoint: Endpoint<'_>,
+        request: Request<Incoming>,
+        number: u64,
+    ) -> Result<Response<Body>, HttpError> {
         match endpoint {
             Endpoint::Call(target) => self.call(target, request).await,
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
@@ -139,6 +168,12 @@ impl Service {
 
     pub(super) fn integration(&self, name: &str) -> Result<&Arc<Integration>, HttpError> {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
+    }
+
+    fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
+        let request_id = self.request_id(number);
+        error.log(&request_id);
+        error.respond(&request_id)
     }
 
     fn request_id(&self, number: u64) -> String {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::admit::named;
 use super::body::Body;
-use super::caller::{Caller, identify};
+use super::caller::Caller;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::model::{Allowed, IntegrationName};
@@ -21,7 +21,7 @@ impl Service {
     /// `POST` makes a session for one person, `DELETE` ends all of that person's.
     pub(super) async fn sessions(&self, request: Request<Incoming>) -> Result<Response<Body>, HttpError> {
         let (head, body) = request.into_parts();
-        let caller = identify(&head.headers, &head.uri, None, &self.settings, &self.broker).await?;
+        let caller = self.identify(&head.headers, &head.uri, &head.extensions, None).await?;
         let form = self.form(&head, body).await?;
         let person = caller.person(named(&head.headers, &form)?)?;
         let in_scope =
@@ -34,14 +34,14 @@ impl Service {
             let ended = self.broker.end_sessions(&person).await?;
             return Ok(json_response(StatusCode::OK, &json!({ "ended": ended })));
         }
-        if matches!(caller, Caller::Session { .. }) {
-            // A session that made sessions would outlive its own end.
+        if matches!(caller, Caller::Session { .. } | Caller::Login(_)) {
+            // A session or login that made sessions would outlive its own end.
             return Err(HttpError::Forbidden);
         }
         let integrations = self.session_integrations(&caller, form.sent("integrations"))?;
         let maker = match &caller {
             Caller::Key(key) => Some(key.name.as_str()),
-            Caller::Anyone | Caller::Session { .. } => None,
+            Caller::Anyone | Caller::Session { .. } | Caller::Login(_) => None,
         };
         let methods = caller.scope().map_or(Allowed::Any, |scope| scope.methods.clone());
         let (token, expires_at) =

@@ -1,13 +1,17 @@
-//! The `[server]` and `[callers]` tables, checked.
+//! The `[server]`, `[callers]` and `[app]` tables, checked.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::mapping;
 use crate::model::{CallerName, CallerScope};
+use crate::oauth::JwtAlgorithm;
+use crate::route::Destination;
 
 /// The `[server]` table and who may call.
 #[derive(Clone, Debug)]
@@ -22,7 +26,7 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// More `Host` values, lower case, with or without port.
     pub allowed_hosts: Vec<String>,
-    /// Peers whose forwarding headers will be believed. Nothing reads them yet.
+    /// Peers whose forwarding headers are believed and passed on to the application.
     pub trusted_proxies: Vec<IpNet>,
     /// Put before `/integrations` and `/proxy`; empty, or begins with `/` and does not end with it.
     pub base_path: String,
@@ -36,8 +40,71 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Bounds on what one peer may take.
     pub limits: Limits,
-    /// API keys; none means the open mode.
+    /// API keys.
     pub callers: Vec<Caller>,
+    /// The application behind us, and how it tells who its users are.
+    pub app: App,
+}
+
+/// The `[app]` table.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    /// Where everything goes that is not ours; `None` when we stand beside the application.
+    pub upstream: Option<Destination>,
+    /// Whether a lost store makes us unready for the application's own traffic too.
+    pub require_store: bool,
+    /// How we learn which person a browser is.
+    pub identity: Option<Identity>,
+}
+
+/// The `[app.identity]` table.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// The application is asked.
+    Whoami(Whoami),
+    /// A token that an issuer signed says it.
+    Token(LoginToken),
+}
+
+/// Asking the application who its browser is.
+#[derive(Clone, Debug)]
+pub struct Whoami {
+    /// What is asked for there.
+    pub path: PathAndQuery,
+    /// The organisation in its answer.
+    pub org: Claim,
+    /// The user in its answer.
+    pub user: Claim,
+    /// How long an answer holds; zero for never.
+    pub cache: Duration,
+}
+
+/// The `[app.identity.jwt]` table: a JSON Web Token (RFC 7519).
+#[derive(Clone, Debug)]
+pub struct LoginToken {
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `aud` has to hold one of them, exactly.
+    pub audiences: Vec<String>,
+    /// The organisation in its claims.
+    pub org: Claim,
+    /// The user in its claims.
+    pub user: Claim,
+    /// The issuer's keys; `None` when its metadata says where they are.
+    pub jwks: Option<Url>,
+    /// The cookie that holds it; `None` when it stands in `Authorization` alone.
+    pub cookie: Option<String>,
+    /// The algorithms that it may be signed with, all of them asymmetric.
+    pub algorithms: Vec<JwtAlgorithm>,
+}
+
+/// One half of a person, as a login tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Where it stands in the answer or among the claims.
+    Path(mapping::Path),
+    /// The same for everybody, for applications without organisations.
+    Constant(String),
 }
 
 /// The `[server.tls]` table: PEM files.
@@ -98,9 +165,9 @@ impl Default for Limits {
 }
 
 impl Settings {
-    /// True when nobody has to prove anything: no callers are configured. Only lawful on loopback, which configuration
-    /// enforces.
+    /// True when nobody has to prove anything: there are no callers, no login and no application. Only lawful on
+    /// loopback, which configuration enforces.
     pub fn is_open(&self) -> bool {
-        self.callers.is_empty()
+        self.callers.is_empty() && self.app.identity.is_none() && self.app.upstream.is_none()
     }
 }

@@ -91,7 +91,8 @@ impl Fetch {
             _ => return Err(UpstreamError::unreachable(&host, "the URL is neither http nor https")),
         };
         let port = request.url.port_or_known_default().unwrap_or(443);
-        let peer = Peer { host: &host, port, https, trusted_as_written: request.trusted_as_written };
+        let peer =
+            Peer { host: &host, port, https, trusted_as_written: request.trusted_as_written, is_application: false };
         self.0.dialer.check_literal(peer)?;
         let way = Way {
             https,
@@ -205,8 +206,13 @@ impl Resolve for Checked {
         let (dialer, way) = (Arc::clone(&self.dialer), self.way);
         Box::pin(async move {
             // Port 0 lets the client put in the URL's own.
-            let peer =
-                Peer { host: name.as_str(), port: 0, https: way.https, trusted_as_written: way.trusted_as_written };
+            let peer = Peer {
+                host: name.as_str(),
+                port: 0,
+                https: way.https,
+                trusted_as_written: way.trusted_as_written,
+                is_application: false,
+            };
             let addresses = dialer.resolve(peer).await.map_err(Cause::from)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Application, AuthorizationServer, Client, Configuration, Keyferry, Person, run_scenario, type_check, until,
+    AuthorizationServer, Client, Configuration, FrontEnd, Keyferry, Person, run_scenario, type_check, until,
 };
 
 #[tokio::test]
@@ -182,14 +182,14 @@ fn provider(server: &AuthorizationServer, display_name: &str, category: &str, mo
 struct Keyed {
     server: AuthorizationServer,
     keyferry: Keyferry,
-    _pages: [Application; 2],
+    _pages: [FrontEnd; 2],
 }
 
 impl Keyed {
     /// Starts them; also answers the settings for a scenario, with a session for each of the users.
     async fn start(users: &[&'static str]) -> (Self, Value) {
         let server = AuthorizationServer::start().await;
-        let (application, hostile) = (Application::start().await, Application::start().await);
+        let (application, hostile) = (FrontEnd::start().await, FrontEnd::start().await);
         let configuration = Configuration::new()
             .provider("acme", &provider(&server, "Acme", "support", ""))
             .client("acme", &Client::POST)

@@ -20,6 +20,7 @@ struct Demo {
     authorize: String,
     app: String,
     api: String,
+    items: String,
 }
 
 impl Demo {
@@ -36,8 +37,11 @@ impl Demo {
             found.next().unwrap_or_else(|| panic!("no {begins}…{contains} in\n{said}")).to_owned()
         };
         let api = line("curl ", "/proxy/demo/").trim_start_matches("curl ").to_owned();
-        let (authorize, app) = (line("http://localhost:", "/authorize"), line("http://127.0.0.1:", ""));
-        Self { process, http: plain_client(), authorize, app, api }
+        let items = line("curl ", "/integrations/").trim_start_matches("curl ").to_owned();
+        let (page, app) = (line("http://localhost:", "/integrations"), line("http://127.0.0.1:", ""));
+        // What its button opens.
+        let authorize = format!("{page}/demo/authorize");
+        Self { process, http: plain_client(), authorize, app, api, items }
     }
 
     async fn get(&self, url: &str) -> Answer {
@@ -95,6 +99,15 @@ async fn a_newcomer_connects_calls_and_calls_again_after_the_token_expired() {
     let notes = Request::new(&demo.http, "POST", &demo.api.replace("/v1/me", "/v1/notes"));
     let note = notes.json(&serde_json::json!({ "text": "written through the sidecar" })).send().await.expect(201);
     assert_eq!(note.json()["text"], "written through the sidecar");
+
+    let items = Request::new(&demo.http, "GET", &demo.items).send().await.expect(200).text();
+    let items: Vec<Value> = items.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    let names: Vec<&str> = items.iter().filter_map(|item| item["name"].as_str()).collect();
+    assert_eq!(
+        names,
+        ["Buy a ticket for the ferry.", "The keys are under the third plant.", "written through the sidecar"]
+    );
+    assert_eq!(items.last(), Some(&serde_json::json!({ "problems": [], "next": null })));
 
     let renewed = until("a call with the next token", LIMIT, || async {
         let me = demo.me().await;

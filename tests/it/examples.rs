@@ -2,15 +2,20 @@
 
 use std::{
     fs,
+    io::Write as _,
+    net::{Ipv4Addr, TcpListener},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use serde_json::Value;
+use rustix::process::Signal;
+use serde_json::{Value, json};
 
-use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, Process, Recorder, peers};
+use crate::support::{
+    AuthorizationServer, Client, Configuration, Keyferry, Person, Process, Recorder, peers, run_scenario,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -27,7 +32,7 @@ async fn every_configuration_is_good() {
         }
         configurations.push(configuration);
     }
-    assert!(configurations.len() >= 2, "{configurations:?}");
+    assert!(configurations.len() >= 3, "{configurations:?}");
 }
 
 /// `before` and `after` differ in three lines, which are those that the README shows.
@@ -87,6 +92,67 @@ async fn a_back_end_calls_notion_by_its_sdk() {
     }
     assert!(printed[0].starts_with("page "), "{}", printed[0]);
     assert_eq!(printed[0], printed[1]);
+}
+
+#[tokio::test]
+async fn two_people_behind_keyferry() {
+    // The ports stand in the example's files.
+    let ports = [3000, 8080, 8081, 8090];
+    for port in ports {
+        assert!(is_free(port), "port {port} is taken; the example listens there, so end what does now");
+    }
+    let mut command = Command::new(examples("behind-keyferry/run"));
+    command.env("KEYFERRY", env!("CARGO_BIN_EXE_keyferry")).env_remove("NOTION_CLIENT_ID");
+    let mut example = Process::start("behind-keyferry/run", command);
+    let opened = |process: &Process| process.stdout().contains("Open http://localhost:8080").then_some(());
+    example.output("line that says what to open", LIMIT, opened).await;
+
+    run_scenario("../examples/behind.mjs", &json!({})).await;
+
+    // Ctrl-C ends all of it.
+    example.signal(Signal::INT);
+    example.wait(LIMIT).await;
+    for port in ports {
+        assert!(is_free(port), "something still listens on {port}");
+    }
+}
+
+#[tokio::test]
+async fn the_containers_are_what_the_example_is() {
+    let example = examples("behind-keyferry");
+    let mut command = Command::new(peers(".venv/bin/python"));
+    command.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))"]);
+    let mut process = Process::start("yaml", command);
+    process.stdin().write_all(&fs::read(example.join("compose.yaml")).expect("it is there")).expect("it is read");
+    process.close_stdin();
+    assert!(process.wait(LIMIT).await.success(), "{}", process.stderr());
+    let compose: Value = serde_json::from_str(&process.stdout()).expect("JSON");
+
+    let services = &compose["services"];
+    let keyferry = &services["keyferry"];
+    let image = example.join(keyferry["build"].as_str().expect("a folder")).join("Dockerfile");
+    let image = fs::read_to_string(image).expect("a Dockerfile");
+    assert!(image.contains("--config\", \"/etc/keyferry/config.toml"), "the image reads what is mounted");
+    assert_eq!(keyferry["volumes"], json!([".:/etc/keyferry:ro"]));
+    // Reached from this machine alone, and by way of Keyferry alone.
+    for port in keyferry["ports"].as_array().expect("ports") {
+        assert!(port.as_str().expect("text").starts_with("127.0.0.1:"), "{port}");
+    }
+    for (service, file) in [("app", "app.py"), ("provider", "provider.py")] {
+        let service = &services[service];
+        assert_eq!(service["network_mode"], "service:keyferry");
+        assert_eq!(service["volumes"], json!([".:/app:ro"]));
+        assert_eq!(service["command"], format!("python3 /app/{file}"));
+        assert!(example.join(file).is_file());
+    }
+    let environment = keyferry["environment"].as_object().expect("variables");
+    let environment = environment.iter().map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()));
+    let said = check(&example.join("config.toml"), &environment.collect::<Vec<_>>()).await;
+    assert!(!said.contains("config.toml"), "nothing deserves a look: {said}");
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// `keyferry check`, which has to find no mistake; answers what it says.

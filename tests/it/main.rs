@@ -14,15 +14,17 @@ mod call; // the call path from socket to socket: bodies, upgrades, smuggling, T
 
 // Keyferry from outside.
 mod answers; // every refusal: status, code, header, and nothing lost
+mod app; // in front of an application: its traffic, its login, and who may finish there
+mod assessment; // the front end that people know, at its own addresses
 mod browser; // the connect page and script in Chromium
 mod cli; // what is typed, printed and answered with an exit code
 mod confirm; // who may finish an authorization; keys and sessions
 mod connect; // a connection's whole life, over every store and with every client authentication
 mod demo; // `keyferry demo`, as a newcomer walks it
-mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
-mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
-mod openapi; // what the documents say is what is answered
 mod items; // items by configuration: shipped files against documented answers, and every rule of the walk
+mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
+mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte

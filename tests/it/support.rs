@@ -5,6 +5,7 @@
 // Each topic uses a part of it, and which part changes with the topics.
 #![allow(dead_code, reason = "each topic uses its part of the support")]
 
+mod application;
 mod authorization_server;
 mod browser;
 mod http;
@@ -26,6 +27,7 @@ use std::{
 };
 
 pub(crate) use self::{
+    application::{Application, Issuer},
     authorization_server::{AuthorizationServer, Client},
     browser::{Browser, Page},
     http::{Answer, Request, client as plain_client},
@@ -36,7 +38,7 @@ pub(crate) use self::{
     raw::Raw,
     recorder::{Recorded, Recorder},
     redis::Redis,
-    scenario::{Application, run_scenario, type_check},
+    scenario::{FrontEnd, run_scenario, type_check},
     sdk::Sdk,
     vendors::Vendors,
 };

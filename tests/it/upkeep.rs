@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyferry::broker::{Begin, Broker, BrokerError, Confirmation, LiveKey, Network, Outcome, Settings};
+use keyferry::broker::{Begin, Broker, BrokerError, Confirmation, LiveKey, Network, Outcome, Settings, Visitor};
 use keyferry::clock::Clock;
 use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
@@ -62,13 +62,14 @@ impl Scene {
         let mut url = self.broker.begin(begin).await.expect("it begins").url;
         let mut cookies = Vec::new();
         if let Some((_, ticket)) = url.split_once("?start=") {
-            let started = self.broker.start(&integration, ticket).await.expect("it starts");
+            let started = self.broker.start(&integration, ticket, &Visitor::Untold).await.expect("it starts");
             cookies.push((started.cookie_name, started.cookie_value.expose().to_owned()));
             url = started.url;
         }
         let page = Browser::new().outside("http://127.0.0.1:1/").sign_in(&url, "ada").await;
         let query = page.url.query().expect("a code").to_owned();
-        let completed = self.broker.complete(&integration, &query, cookies).await.expect("its state is known");
+        let completed =
+            self.broker.complete(&integration, &query, cookies, Visitor::Untold).await.expect("its state is known");
         completed.outcome.expect("the provider agrees")
     }
 }

@@ -46,6 +46,7 @@ pub(super) struct Provider {
 }
 
 struct Note {
+    id: u64,
     account: &'static Account,
     text: String,
     written_at: Timestamp,
@@ -60,11 +61,11 @@ impl Provider {
         events: UnboundedSender<Event>,
     ) -> Self {
         let now = clock.now();
-        let first = |account, text: &str| Note { account, text: text.to_owned(), written_at: now };
+        let first = |id, account, text: &str| Note { id, account, text: text.to_owned(), written_at: now };
         let notes = vec![
-            first(&ACCOUNTS[0], "Buy a ticket for the ferry."),
-            first(&ACCOUNTS[0], "The keys are under the third plant."),
-            first(&ACCOUNTS[1], "Call Ada about the plants."),
+            first(1, &ACCOUNTS[0], "Buy a ticket for the ferry."),
+            first(2, &ACCOUNTS[0], "The keys are under the third plant."),
+            first(3, &ACCOUNTS[1], "Call Ada about the plants."),
         ];
         Self {
             issuer: format!("http://{address}"),
@@ -194,7 +195,7 @@ impl Provider {
             None => unauthorized(token.is_some()),
             Some(bearer) => match (&asked.method, asked.path.as_str()) {
                 (&Method::GET, "/v1/me") => self.me(bearer),
-                (&Method::GET, "/v1/notes") => self.list(bearer),
+                (&Method::GET, "/v1/notes") => self.list(bearer, &asked.query),
                 (&Method::POST, "/v1/notes") => self.write(bearer, &asked.body),
                 (_, "/v1/me" | "/v1/notes") => {
                     problem(StatusCode::METHOD_NOT_ALLOWED, "That method does nothing here.")
@@ -224,10 +225,17 @@ impl Provider {
         )
     }
 
-    fn list(&self, bearer: &Bearer) -> Answer {
+    /// In pages of `limit`, each with the `next` to ask for in `after`.
+    fn list(&self, bearer: &Bearer, query: &Fields) -> Answer {
+        let number = |name| query.get(name).and_then(|text| text.parse::<u64>().ok());
+        let after = number("after").unwrap_or(0);
+        let limit = number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MOST_NOTES).max(1);
         let notes = lock(&self.notes);
-        let notes: Vec<Value> = notes.iter().filter(|note| note.account == bearer.account).map(Note::json).collect();
-        serve::json(StatusCode::OK, &json!({ "demo": true, "notes": notes }))
+        let mut theirs = notes.iter().filter(|note| note.account == bearer.account && note.id > after).peekable();
+        let page: Vec<&Note> = theirs.by_ref().take(limit).collect();
+        let next = page.last().filter(|_| theirs.peek().is_some()).map(|note| note.id);
+        let page: Vec<Value> = page.into_iter().map(Note::json).collect();
+        serve::json(StatusCode::OK, &json!({ "demo": true, "notes": page, "next": next }))
     }
 
     fn write(&self, bearer: &Bearer, body: &[u8]) -> Answer {
@@ -239,9 +247,11 @@ impl Provider {
         let Some(text) = text else {
             return problem(StatusCode::BAD_REQUEST, "Send JSON such as {\"text\": \"…\"}.");
         };
-        let note = Note { account: bearer.account, text: text.to_owned(), written_at: self.clock.now() };
-        let answer = serve::json(StatusCode::CREATED, &note.json());
         let mut notes = lock(&self.notes);
+        // The newest is the last: room is made at the front.
+        let id = notes.last().map_or(1, |last| last.id + 1);
+        let note = Note { id, account: bearer.account, text: text.to_owned(), written_at: self.clock.now() };
+        let answer = serve::json(StatusCode::CREATED, &note.json());
         notes.push(note);
         if notes.iter().filter(|note| note.account == bearer.account).count() > MOST_NOTES
             && let Some(oldest) = notes.iter().position(|note| note.account == bearer.account)
@@ -283,7 +293,7 @@ impl Site for Provider {
 
 impl Note {
     fn json(&self) -> Value {
-        json!({ "text": self.text, "written_at": self.written_at.to_string() })
+        json!({ "id": self.id, "text": self.text, "written_at": self.written_at.to_string() })
     }
 }
 

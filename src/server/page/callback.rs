@@ -75,6 +75,12 @@ pub(crate) fn failed(
     html(&title, &format!("<p>{}</p>", escape(sentence)), integration, message, settings)
 }
 
+/// Repeats this navigation from here, where it is no foreign page's any more. `mark` says in its query that it is one.
+pub(crate) fn again(query: &str, mark: &str) -> Response<Body> {
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url=?{}&amp;{mark}=1\">", escape(query));
+    document("One moment", &format!("<p>The application is asked who you are.</p>{refresh}"), "", "")
+}
+
 fn html(title: &str, body: &str, integration: &Integration, message: &Message, settings: &Settings) -> Response<Body> {
     let message = json!({
         "type": "keyferry",

@@ -17,6 +17,7 @@ const POLL = 1000;
 const GRACE = 10_000;
 const TIMEOUT = 600_000;
 const ACKNOWLEDGE = 1000;
+const LATE = 60_000;
 
 /** The query parameter that names an attempt on its way back, and its value where no window waits for it. */
 const ATTEMPT = "keyferry_attempt";
@@ -96,8 +97,9 @@ function hear({ integration, options, popup, name, before }) {
       stop.abort();
       clearInterval(ticking);
       clearTimeout(limit);
-      channel.close();
       done(value);
+      if (done === reject) channel.close();
+      else release(channel, name);
     };
 
     window.addEventListener(
@@ -142,6 +144,17 @@ function hear({ integration, options, popup, name, before }) {
     }, POLL);
     const limit = setTimeout(() => settle(reject, new KeyferryError("timeout")), options.timeout ?? TIMEOUT);
   });
+}
+
+/**
+ * Asking may be quicker than the window, which is on its way back still and may be out of this page's reach by then: it is
+ * told that it can close.
+ */
+function release(channel, name) {
+  channel.onmessage = ({ data }) => {
+    if (data?.type === "keyferry" && data.attempt === name) channel.postMessage({ type: "keyferry-heard", attempt: name });
+  };
+  setTimeout(() => channel.close(), LATE);
 }
 
 async function finish(integration, { status, code }, options) {

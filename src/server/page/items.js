@@ -63,7 +63,7 @@ export class Items {
     try {
       const walk = keyferry.items(this.entry.integration, options);
       for (;;) {
-        const { value, done } = await walk.next();
+        const { value, done } = await walk.step();
         if (attempt.signal.aborted) return;
         if (done) {
           this.next = value.next;

@@ -105,10 +105,53 @@ fn net_store_and_log() {
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'verbose'",
         "[log]\nlevel = 'keyferry=loud'",
-        "[app]\nupstream = 'http://127.0.0.1:3000'",
         "[telemetry]\nendpoint = 'http://127.0.0.1:4318'",
     ]);
     insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn app() {
+    const JWT: &str =
+        "[app.identity.jwt]\nissuer = 'https://login.example'\naudience = 'crm'\norg = '$.org'\nuser = '$.sub'";
+    const WHOAMI: &str =
+        "[app]\nupstream = 'http://app:3000'\n[app.identity]\nwhoami = '/me'\norg = '$.org'\nuser = '$.id'";
+    let (with_jwt, with_whoami) = (|more| format!("{JWT}\n{more}"), |more| format!("{WHOAMI}\n{more}"));
+    let composed = [
+        with_whoami("cache = 'soon'"),
+        with_whoami("cach = '5s'"),
+        with_whoami(
+            "[app.identity.jwt]\nissuer = 'https://login.example'\naudience = 'crm'\norg = '$.org'\nuser = '$.sub'",
+        ),
+        with_jwt("algorithms = ['HS256', 'none', 'rs256']"),
+        with_jwt("algorithms = []"),
+        with_jwt("cookie = 'a b'"),
+        with_jwt("cookie = 'keyferry-0'"),
+        with_jwt("jwks = 'http://keys.example'"),
+        with_jwt("jwks = 'keys'"),
+        with_jwt("jwk = 'https://login.example/keys'"),
+    ];
+    let cases = [
+        "[app]\nupstream = 'app:3000'",
+        "[app]\nupstream = 'ftp://app'",
+        "[app]\nupstream = 'http://app:3000/base'",
+        "[app]\nupstream = 'http://app:3000?a=b'",
+        "[app]\nupstream = 'http://me:canary@app:3000'",
+        "[app]\nupstream = 'http://127.1:3000'",
+        "[app]\nupstreem = 'http://app:3000'",
+        "[app]\nupstream = 'http://app:3000'\nrequire_store = 'no'",
+        "[app]\nupstream = 'http://app:3000'\n[app.identity]",
+        "[app]\nupstream = 'http://app:3000'\n[app.identity]\nwhoami = '/me'",
+        "[app]\nupstream = 'http://app:3000'\n[app.identity]\nwhoami = 'http://app/me'\norg = ''\nuser = 'id'",
+        "[app]\nupstream = 'http://app:3000'\n[app.identity]\nwhoami = '//app/me'\norg = '$['\nuser = '$..'",
+        "[app.identity]\nwhoami = '/me'\norg = 'default'\nuser = '$.id'",
+        "[app.identity.jwt]",
+        "[app.identity.jwt]\nissuer = 'login'\naudience = ''\norg = '$.org'\nuser = '$.sub'",
+        "[app.identity.jwt]\nissuer = 'http://login.example'\naudience = []\norg = '$.org'\nuser = '$.sub'",
+        "[app.identity]\norg = '$.org'\njwt = { issuer = 'https://login.example', audience = 'crm', org = '$.a', user = '$.b' }",
+    ];
+    let all: Vec<&str> = cases.into_iter().chain(composed.iter().map(String::as_str)).collect();
+    insta::assert_snapshot!(in_config(&all));
 }
 
 #[test]

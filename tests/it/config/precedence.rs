@@ -9,6 +9,29 @@ use keyferry::store::Location;
 use super::{Folder, provider};
 
 #[test]
+fn an_application_and_its_login_make_a_mode_of_their_own() {
+    let login = "[app.identity]\nwhoami = '/api/me'\norg = 'default'\nuser = '$.id'";
+    let folder = Folder::with(&format!(
+        "[server]\nlisten = '0.0.0.0:8080'\npublic_url = 'https://crm.example'\n[app]\nupstream = 'http://crm:3000'\n{login}"
+    ));
+    let config = folder.config();
+    assert!(!config.server.is_open() && config.server.app.identity.is_some());
+    assert_eq!(folder.warnings(), "");
+    let folder = Folder::with("[app]\nupstream = 'http://10.0.0.7:3000'");
+    assert!(!folder.config().server.is_open());
+    insta::assert_snapshot!(folder.warnings());
+    let tokens = Folder::empty()
+        .variable("KEYFERRY_APP__IDENTITY__JWT__ISSUER", "https://login.example")
+        .variable("KEYFERRY_APP__IDENTITY__JWT__AUDIENCE", "crm")
+        .variable("KEYFERRY_APP__IDENTITY__JWT__ORG", "default")
+        .variable("KEYFERRY_APP__IDENTITY__JWT__USER", "$.sub");
+    match tokens.config().server.app.identity {
+        Some(keyferry::server::Identity::Token(token)) => assert_eq!(token.audiences, ["crm"]),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn without_anything_the_defaults_run() {
     let config = Folder::empty().config();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");

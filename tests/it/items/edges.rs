@@ -383,7 +383,7 @@ fn a_long_list_and_short_places_in_it() {
     let mut walk = keyferry::items::Walk::new(plan, options);
     let mut count = 0u64;
     loop {
-        match walk.next() {
+        match walk.step() {
             keyferry::items::Step::Send(request) => {
                 let at: u64 = parameter(&request, "after").map_or(0, |text| text.parse().expect("a number"));
                 let next = (at + 1_000 < ALL).then(|| (at + 1_000).to_string());

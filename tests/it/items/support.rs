@@ -103,7 +103,7 @@ pub(super) fn run_some(
     let mut walk = Walk::new(Arc::clone(plan), options);
     let mut run = Run::default();
     while run.items.len() < most {
-        match walk.next() {
+        match walk.step() {
             Step::Send(request) => {
                 let body = request.body.as_ref().map(|body| format!(" {}", String::from_utf8_lossy(body)));
                 let line = format!("{} {}{}", request.method, request.path_and_query, body.unwrap_or_default());

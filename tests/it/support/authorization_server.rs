@@ -58,11 +58,12 @@ impl Client {
 
     /// Its registration (RFC 7591). A loopback redirect URI without a port takes any port (RFC 8252, section 7.3).
     fn registration(&self) -> Value {
-        let redirect = |integration| format!("http://127.0.0.1/integrations/{integration}/oauth2callback");
+        let redirect = |host, integration| format!("http://{host}/integrations/{integration}/oauth2callback");
+        let redirects = ["127.0.0.1", "localhost"].map(|host| INTEGRATIONS.map(|name| redirect(host, name))).concat();
         let mut metadata = json!({
             "client_id": self.id,
             "token_endpoint_auth_method": self.method,
-            "redirect_uris": INTEGRATIONS.map(redirect),
+            "redirect_uris": redirects,
         });
         if !self.secret.is_empty() {
             metadata["client_secret"] = self.secret.into();

@@ -59,6 +59,39 @@ impl Browser {
         self.navigate(parse(url), Step::Get).await
     }
 
+    /// Sends a form from a page of the same origin, and follows where it leads.
+    pub(crate) async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
+        let url = parse(url);
+        self.navigate(url.clone(), Step::Submit { from: url, fields: fields.to_vec() }).await
+    }
+
+    /// What a script of the same origin asks for with `fetch()`.
+    pub(crate) fn fetch(&self, method: &str, url: &str) -> Request {
+        let url = parse(url);
+        let mut request = Request::new(&self.client, method, url.as_str())
+            .header("accept", "application/json")
+            .header("sec-fetch-mode", "cors")
+            .header("sec-fetch-dest", "empty")
+            .header("sec-fetch-site", "same-origin");
+        if method != "GET" {
+            request = request.header("origin", &url.origin().ascii_serialization());
+        }
+        match self.cookies(url.as_str()) {
+            Some(cookies) => request.header("cookie", &cookies),
+            None => request,
+        }
+    }
+
+    /// The cookies that go to a URL from a page of its own site.
+    pub(crate) fn cookies(&self, url: &str) -> Option<String> {
+        self.cookies.for_request(&parse(url), false)
+    }
+
+    /// Keeps what an answer sets, as it does by itself when it navigates.
+    pub(crate) fn keep(&mut self, url: &str, answer: &Answer) {
+        self.cookies.keep(&parse(url), answer);
+    }
+
     /// Opens an authorization URL and says yes to everything, as `account`; answers where that ended.
     pub(crate) async fn sign_in(&mut self, url: &str, account: &str) -> Page {
         let page = self.open(url).await;
@@ -100,7 +133,18 @@ impl Browser {
             let answer = self.send(&url, &step, site).await;
             self.cookies.keep(&url, &answer);
             let location = answer.headers.get(LOCATION).filter(|_| (300..400).contains(&answer.status));
-            let Some(location) = location else { return Page { url, answer: Some(answer) } };
+            let Some(location) = location else {
+                let refresh =
+                    attribute(&answer.text(), "http-equiv=\"refresh\" content=\"", |content| content.contains("url="));
+                let Some(place) = refresh.as_deref().and_then(|content| content.split_once("url=")) else {
+                    return Page { url, answer: Some(answer) };
+                };
+                // From the page itself, so it is the same origin's.
+                let next = url.join(place.1).expect("a refresh leads to a URL");
+                (site, step) = (relation(&url, &next), Step::Get);
+                url = next;
+                continue;
+            };
             let next = url.join(location.to_str().expect("a location is text")).expect("a location is a URL");
             if site != "none" {
                 site = further(site, relation(&url, &next));
@@ -122,7 +166,7 @@ impl Browser {
             .header("sec-fetch-dest", "document")
             .header("sec-fetch-user", "?1")
             .header("sec-fetch-site", site);
-        if let Some(cookies) = self.cookies.for_request(url) {
+        if let Some(cookies) = self.cookies.for_request(url, site == "cross-site") {
             request = request.header("cookie", &cookies);
         }
         if let Step::Submit { from, fields } = step {

@@ -108,6 +108,11 @@ impl Keyferry {
         (word("kf_"), word("sha256:"))
     }
 
+    /// Its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

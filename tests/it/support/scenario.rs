@@ -11,12 +11,12 @@ use super::{authorization_server::start, peers, process::Process};
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// An application of another origin, whose pages import connect.js; or a hostile one. It ends when this goes.
-pub(crate) struct Application {
+pub(crate) struct FrontEnd {
     url: String,
     _process: Process,
 }
 
-impl Application {
+impl FrontEnd {
     /// Starts one.
     pub(crate) async fn start() -> Self {
         let (process, said) = start("browser/application.mjs", &json!({})).await;

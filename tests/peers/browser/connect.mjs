@@ -137,6 +137,18 @@ await run({
     await person.leave();
   },
 
+  async 'closes the window though asking was quicker than its way back'(settings, browser) {
+    const { person, page } = await visit(settings, browser, 'slow');
+    const popup = await person.popup(page, () => button(page, CONNECT).click());
+    // The way back begins only when the page knows already.
+    await person.context.route(/keyferry_attempt=/, async (route) => {
+      await status(page, 'HubSpot', /^Connected$/);
+      await route.continue();
+    });
+    await Promise.all([popup.waitForEvent('close'), signIn(popup, 'slow')]);
+    await person.leave();
+  },
+
   async 'asks for what the provider needs first'(settings, browser) {
     const { person, page } = await visit(settings, browser, 'variables');
     const acme = card(page, 'Acme Desk');

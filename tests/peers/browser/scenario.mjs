@@ -34,7 +34,13 @@ export async function run(parts) {
       console.log(`ok: ${name}`);
     } catch (error) {
       console.error(`failed: ${name}\n${error.stack}`);
+      // Where everybody stood says more than what was waited for.
+      for (const page of browser.contexts().flatMap((context) => context.pages())) {
+        const text = await page.innerText('body', { timeout: 1000 }).catch(String);
+        console.error(`  at ${page.url().split('?')[0]}: ${text.replaceAll(/\s+/g, ' ').slice(0, 300)}`);
+      }
       status = 1;
+      await Promise.all(browser.contexts().map((context) => context.close()));
     }
   }
   await browser.close();

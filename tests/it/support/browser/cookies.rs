@@ -1,6 +1,6 @@
 //! A cookie jar after RFC 6265, for hosts without domains above them: by host and path, never by port, with the rules
 //! for `Secure` and for the `__Host-` and `__Secure-` prefixes. It does not let time pass: a cookie lives until the
-//! server deletes it.
+//! server deletes it. Of `SameSite` it knows `Strict`: every request of these browsers is a navigation or their own page's.
 
 use url::Url;
 
@@ -16,6 +16,7 @@ struct Cookie {
     name: String,
     value: String,
     secure: bool,
+    is_strict: bool,
 }
 
 impl Cookies {
@@ -30,9 +31,10 @@ impl Cookies {
         }
     }
 
-    /// The `Cookie` header for a request to `url`.
-    pub(super) fn for_request(&self, url: &Url) -> Option<String> {
-        let mut fitting: Vec<_> = self.0.iter().filter(|cookie| cookie.fits(url)).collect();
+    /// The `Cookie` header for a request to `url`; `is_foreign` where another site has led there.
+    pub(super) fn for_request(&self, url: &Url, is_foreign: bool) -> Option<String> {
+        let goes = |cookie: &&Cookie| cookie.fits(url) && !(is_foreign && cookie.is_strict);
+        let mut fitting: Vec<_> = self.0.iter().filter(goes).collect();
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<_> = fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
@@ -62,6 +64,7 @@ fn parsed(url: &Url, header: &str) -> Option<(Cookie, bool)> {
         name: name.to_owned(),
         value: value.to_owned(),
         secure: false,
+        is_strict: false,
     };
     let mut alive = true;
     let mut domain = false;
@@ -70,6 +73,7 @@ fn parsed(url: &Url, header: &str) -> Option<(Cookie, bool)> {
         match key.to_ascii_lowercase().as_str() {
             "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
             "secure" => cookie.secure = true,
+            "samesite" => cookie.is_strict = value.eq_ignore_ascii_case("strict"),
             "domain" => domain = true,
             "max-age" => alive = value.parse::<i64>().is_ok_and(|seconds| seconds > 0),
             "expires" => alive = alive && !value.contains("1970"),

@@ -23,6 +23,7 @@ pub(crate) struct Configuration {
     providers: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     public_url: Option<String>,
+    is_on_localhost: bool,
     secrets: Vec<String>,
     pub(super) api_key: Option<String>,
 }
@@ -37,6 +38,7 @@ impl Configuration {
             providers: Vec::new(),
             environment: Vec::new(),
             public_url: None,
+            is_on_localhost: false,
             secrets: Vec::new(),
             api_key: None,
         }
@@ -102,6 +104,17 @@ impl Configuration {
         self
     }
 
+    /// Its own listener's URL with `localhost` in it, which is another site than that of everything at 127.0.0.1.
+    pub(crate) fn on_localhost(mut self) -> Self {
+        self.is_on_localhost = true;
+        self
+    }
+
+    /// In front of an application, with more keys of `[app]` and tables behind it.
+    pub(crate) fn in_front_of(self, upstream: &str, more: &str) -> Self {
+        self.toml(&format!("[app]\nupstream = \"{upstream}\"\n{more}"))
+    }
+
     /// A caller with every right, and the API key that the tests then use; and an application that people return to.
     pub(crate) fn caller(self, key: &(String, String)) -> Self {
         self.caller_for(key, &["http://app.test"])
@@ -118,7 +131,8 @@ impl Configuration {
     }
 
     pub(super) fn public_url_or(&self, own: &str) -> String {
-        self.public_url.clone().unwrap_or_else(|| own.to_owned())
+        let own = if self.is_on_localhost { own.replace("127.0.0.1", "localhost") } else { own.to_owned() };
+        self.public_url.clone().unwrap_or(own)
     }
 
     pub(super) fn secrets(&self) -> &[String] {
