@@ -57,7 +57,7 @@ fn scaled(value: &Value, factor: f64) -> Option<i64> {
     (millis.abs() < 1e15).then_some(millis as i64)
 }
 
-/// A moment in RFC 3339 (section 5.6), in UTC. One that already ends in `Z` is passed as it was written; an offset is
+/// A moment in RFC 3339 (section 5.6), in UTC; its offset may lack the colon, as Jira writes it. One that already ends in `Z` is passed as it was written; an offset is
 /// taken off, and the fraction of the second stays as it is.
 pub fn utc(text: &str) -> Option<Cow<'_, str>> {
     let moment = Moment::parse(text)?;
@@ -136,7 +136,7 @@ impl<'a> Moment<'a> {
         };
         let offset_minutes = match zone.as_bytes() {
             b"Z" | b"z" => 0,
-            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2]
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2]
                 if [h1, h2, m1, m2].iter().all(|digit| digit.is_ascii_digit()) =>
             {
                 let pair = |tens: &u8, ones: &u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
@@ -210,6 +210,8 @@ mod tests {
         check(Rfc3339, json!("2026-10-30T16:01:09.552Z"), Some("2026-10-30T16:01:09.552Z"));
         check(Rfc3339, json!("2026-10-30t16:01:09z"), Some("2026-10-30T16:01:09Z"));
         check(Rfc3339, json!("2026-01-01T00:30:00.120+02:00"), Some("2025-12-31T22:30:00.120Z"));
+        check(Rfc3339, json!("2026-06-01T10:00:00.000+0200"), Some("2026-06-01T08:00:00.000Z"));
+        check(Rfc3339, json!("2026-06-01T10:00:00+02"), None);
         check(Rfc3339, json!("2024-02-28T23:30:00-00:45"), Some("2024-02-29T00:15:00Z"));
         check(Rfc3339, json!("2016-12-31T23:59:60Z"), Some("2016-12-31T23:59:60Z"));
         check(Rfc3339, json!("2026-02-29T00:00:00Z"), None);

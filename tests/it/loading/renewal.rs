@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 async fn a_401_is_answered_by_one_refresh_and_one_more_try() {
     let scene = Scene::new(&[Integration::hubspot()]).await;
     // In the middle of the list: the third request finds the token dead.
-    let dead = json!({ "match": "companies", "mode": "answer", "status": 401, "body": { "category": "EXPIRED_AUTHENTICATION" } });
+    let dead = json!({ "match": "objects/companies", "mode": "answer", "status": 401, "body": { "category": "EXPIRED_AUTHENTICATION" } });
     scene.vendors.fault(dead).await;
     let list = scene.lines("hubspot", &[]).await;
     assert_eq!((list.items, list.problems), (expected::hubspot(), vec![]));
@@ -49,7 +49,7 @@ async fn a_second_401_ends_the_load_and_not_the_grant() {
     assert_eq!(scene.server.count("/token/refresh_token").await, 1);
 
     // What was read before is kept.
-    let fault = json!({ "match": "companies", "times": 2, "mode": "answer", "status": 401, "body": "" });
+    let fault = json!({ "match": "objects/companies", "times": 2, "mode": "answer", "status": 401, "body": "" });
     scene.vendors.fault(fault).await;
     let list = scene.lines("hubspot", &[]).await;
     assert_eq!(list.items[..3], expected::hubspot()[..3]);

@@ -13,6 +13,7 @@ pub(super) struct Integration {
     pub(super) name: &'static str,
     head: String,
     path: &'static str,
+    oauth: String,
     api: String,
     tail: String,
 }
@@ -37,7 +38,7 @@ impl Integration {
     /// waits which a test would only sit through are short. `path` is where the vendor's base URL ends.
     pub(super) fn shipped(name: &'static str, file: &str, path: &'static str) -> Self {
         let api = "retry = { wait = [\"header:retry-after\", \"10ms\"], max = 3 }\n".to_owned();
-        Self { name, head: format!("extends = \"{file}\"\n"), path, api, tail: String::new() }
+        Self { name, head: format!("extends = \"{file}\"\n"), path, oauth: String::new(), api, tail: String::new() }
     }
 
     /// HubSpot.
@@ -58,13 +59,7 @@ impl Integration {
     /// A file of the test's own, by the name of `acme`, with these keys of `[api]` and these streams.
     pub(super) fn acme(api: &str, streams: &str) -> Self {
         let head = "display_name = \"Acme\"\n".to_owned();
-        Self { name: "acme", head, path: "", api: format!("{api}\n"), tail: streams.to_owned() }
-    }
-
-    /// The same with a base URL that ends in this path.
-    pub(super) fn below(mut self, path: &'static str) -> Self {
-        self.path = path;
-        self
+        Self { name: "acme", head, path: "", oauth: String::new(), api: format!("{api}\n"), tail: streams.to_owned() }
     }
 
     /// The same with other keys of `[api]`.
@@ -73,8 +68,14 @@ impl Integration {
         self
     }
 
+    /// The same with more keys of `[oauth]`.
+    pub(super) fn oauth(mut self, lines: &str) -> Self {
+        self.oauth = format!("{lines}\n");
+        self
+    }
+
     fn file(&self, server: &AuthorizationServer, vendors: &str) -> String {
-        let Self { head, path, api, tail, .. } = self;
+        let Self { head, path, oauth: more, api, tail, .. } = self;
         let oauth = format!(
             "[oauth]\nauthorization_endpoint = \"{auth}\"\ntoken_endpoint = \"{token}\"\nrevocation_endpoint = \
              \"{revocation}\"\ntoken_endpoint_auth_method = \"client_secret_post\"\ntoken_request_format = \"form\"\n\
@@ -85,7 +86,7 @@ impl Integration {
             revocation = server.url("/token/revocation"),
         );
         let rate = if api.contains("rate =") { "" } else { "rate = { limit = 100000, per = \"1s\" }\n" };
-        format!("{head}\n{oauth}\n[api]\nbase_url = \"{vendors}{path}\"\n{rate}{api}\n{tail}")
+        format!("{head}\n{oauth}{more}\n[api]\nbase_url = \"{vendors}{path}\"\n{rate}{api}\n{tail}")
     }
 }
 
@@ -114,11 +115,11 @@ impl Scene {
         Self { keyferry: Keyferry::start(configuration).await, server, vendors }
     }
 
-    /// Connects a person; the answer to the code says of HubSpot's account what HubSpot says.
+    /// Connects a person; the answer to the code says of the account what HubSpot and Slack say.
     pub(super) async fn connect(&self, integration: &str, person: Person) {
         let patch = json!({
             "endpoint": "token", "grant_type": "authorization_code", "mode": "patch",
-            "patch": { "hub_id": HUB, "user_id": 71_530_642 },
+            "patch": { "hub_id": HUB, "user_id": 71_530_642, "team": { "id": "T0FIELD", "name": "Fieldnotes" } },
         });
         self.server.fault(patch).await;
         self.keyferry.connect(integration, person).await;

@@ -73,13 +73,18 @@ export const dropbox = {
     if (url.pathname !== '/2/files/list_folder/continue') return refusal(404, { error_summary: 'not_found/..', error: { '.tag': 'not_found' } });
     if (keys !== 'cursor' || given.cursor !== 'AAHcursor_01') return { status: 400, bytes: Buffer.from(`Error in call to API function "files/list_folder/continue": ${keys}`) };
     // A cursor is given on the last page too: the next listing could begin there.
-    return ok({ entries: ENTRIES.slice(1), cursor: 'AAHcursor_02', has_more: false });
+    // What is gone is only told to those who asked for it.
+    return ok({ entries: ENTRIES.slice(1).filter((entry) => entry['.tag'] !== 'deleted'), cursor: 'AAHcursor_02', has_more: false });
   },
 };
 
 const LINEAR = [
   { id: 'iss-1', identifier: 'ENG-1', title: 'Ship it', url: 'https://linear.app/b/issue/ENG-1', createdAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-02-01T00:00:00.000Z', parent: null, team: { id: 'team-1', name: 'Engineering' }, project: { id: 'prj-1', name: 'Launch' } },
   { id: 'iss-2', identifier: 'ENG-2', title: 'Test it', url: 'https://linear.app/b/issue/ENG-2', createdAt: '2026-01-02T00:00:00.000Z', updatedAt: '2026-02-02T00:00:00.000Z', parent: { id: 'iss-1' }, team: { id: 'team-1', name: 'Engineering' }, project: null },
+];
+
+const LINEAR_PROJECTS = [
+  { id: 'prj-1', name: 'Launch', url: 'https://linear.app/b/project/launch', createdAt: '2026-01-03T00:00:00.000Z', updatedAt: '2026-02-03T00:00:00.000Z' },
 ];
 
 /** GraphQL: the cursor is a variable, which may be null on page one; refusals are in `errors`. */
@@ -91,9 +96,12 @@ export const linear = {
     const given = object(body);
     const isJson = /^application\/json\b/.test(headers['content-type'] ?? '');
     const braces = given && typeof given.query === 'string' && given.query.split('{').length === given.query.split('}').length;
-    if (method !== 'POST' || !isJson || !braces || !/issues\s*\(/.test(given.query)) return graphqlError('Syntax Error');
+    if (method !== 'POST' || !isJson || !braces) return graphqlError('Syntax Error');
+    const kind = /\b(projects|issues)\s*\(/.exec(given.query)?.[1];
+    if (!kind) return graphqlError('Cannot query that field on type "Query".');
     const { after = null, first = 50 } = given.variables ?? {};
     if (size(first, 250) === undefined) return graphqlError('first is from 1 to 250');
+    if (kind === 'projects') return ok({ data: { projects: { nodes: LINEAR_PROJECTS, pageInfo: { hasNextPage: false, endCursor: 'prj-1-cursor' } } } });
     if (![null, 'iss-1-cursor'].includes(after)) return graphqlError('after is not one that was given out');
     const last = after !== null;
     const pageInfo = last ? { hasNextPage: false, endCursor: 'iss-2-cursor' } : { hasNextPage: true, endCursor: 'iss-1-cursor' };
@@ -111,20 +119,25 @@ const CUSTOMERS = [
   { id: 'cus_C', object: 'customer', name: null, email: null, created: 1762000000, livemode: false },
 ];
 
-/** Customers: the next page starts after the last record's id. */
+const PRODUCTS = [
+  { id: 'prod_A', object: 'product', name: 'Handbook', active: false, created: 1760000000, updated: 1761000000, livemode: false },
+];
+
+/** Customers and products: the next page starts after the last record's id. */
 export const stripe = {
-  owns: /^\/v1\/customers$/,
+  owns: /^\/v1\/(customers|products)$/,
   bearer: BEARER,
   unauthorized: () => refusal(401, { error: { message: 'Invalid API Key provided', type: 'invalid_request_error' } }),
   answer({ method, url }) {
     if (method !== 'GET') return refusal(404, { error: { type: 'invalid_request_error' } });
     const odd = oddParameter(url, ['limit', 'starting_after', 'ending_before']);
+    const all = url.pathname.endsWith('products') ? PRODUCTS : CUSTOMERS;
     const after = url.searchParams.get('starting_after');
-    const begin = after === null ? 0 : CUSTOMERS.findIndex(({ id }) => id === after) + 1;
+    const begin = after === null ? 0 : all.findIndex(({ id }) => id === after) + 1;
     if (odd || size(url.searchParams.get('limit'), 100, 10) === undefined || (after !== null && begin === 0)) {
       return refusal(400, { error: { type: 'invalid_request_error', param: odd ?? 'starting_after' } });
     }
-    const data = CUSTOMERS.slice(begin, begin + 2);
-    return ok({ object: 'list', url: '/v1/customers', has_more: begin + data.length < CUSTOMERS.length, data });
+    const data = all.slice(begin, begin + 2);
+    return ok({ object: 'list', url: url.pathname, has_more: begin + data.length < all.length, data });
   },
 };
