@@ -1,10 +1,11 @@
 //! JSON in, JSON out: paths, templates and values that provider files are written with, compiled when the file is loaded.
-//! Knows nothing of OAuth or HTTP.
+//! Knows nothing of OAuth, and of HTTP no more than what a field says of time.
 
 mod path;
 mod source;
 mod template;
 pub mod time;
+pub mod wait;
 
 pub use path::{Path, PathError, Taken};
 pub use source::{Phrase, Reference, Root, Scope, Source, SourceError};

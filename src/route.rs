@@ -5,7 +5,6 @@ mod api;
 pub mod headers;
 mod rate;
 mod ready;
-mod retry_after;
 mod side;
 mod target;
 
@@ -14,6 +13,5 @@ pub use headers::{LoopDetected, Via};
 pub(crate) use rate::{HORIZON, micros};
 pub use rate::{LONGEST_WAIT, Level, Rate, Spend, Spent};
 pub use ready::{Destination, Ready, ReadyError};
-pub use retry_after::retry_after;
 pub use side::Side;
 pub use target::{Target, TargetError};

@@ -13,8 +13,9 @@ use super::budget::Budget;
 use super::circuit::Phase;
 use super::watch::{CallOutcome, LimitMode};
 use super::{Broker, BrokerError, Integration, Live};
+use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, Timestamp};
-use crate::route::{LONGEST_WAIT, Rate, Spend, Spent, retry_after};
+use crate::route::{LONGEST_WAIT, Rate, Spend, Spent};
 use crate::store::StoreError;
 use crate::upstream::UpstreamError;
 

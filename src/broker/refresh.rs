@@ -13,9 +13,9 @@ use http::header::RETRY_AFTER;
 use super::record::Stored;
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, connections, entropy, values};
+use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
-use crate::route::retry_after;
 use crate::store::{Event, Expected, Key, Kind, Written};
 
 /// A provider may slow us, not stop us for a day.
