@@ -7,7 +7,8 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
@@ -103,15 +104,15 @@ async fn two_people_behind_keyferry() {
     }
     let mut command = Command::new(examples("behind-keyferry/run"));
     command.env("KEYFERRY", env!("CARGO_BIN_EXE_keyferry")).env_remove("NOTION_CLIENT_ID");
-    let mut example = Process::start("behind-keyferry/run", command);
+    let mut example = Running(Process::start("behind-keyferry/run", command));
     let opened = |process: &Process| process.stdout().contains("Open http://localhost:8080").then_some(());
-    example.output("line that says what to open", LIMIT, opened).await;
+    example.0.output("line that says what to open", LIMIT, opened).await;
 
     run_scenario("../examples/behind.mjs", &json!({})).await;
 
     // Ctrl-C ends all of it.
-    example.signal(Signal::INT);
-    example.wait(LIMIT).await;
+    example.0.signal(Signal::INT);
+    example.0.wait(LIMIT).await;
     for port in ports {
         assert!(is_free(port), "something still listens on {port}");
     }
@@ -149,6 +150,21 @@ async fn the_containers_are_what_the_example_is() {
     let environment = environment.iter().map(|(name, value)| (name.clone(), value.as_str().expect("text").to_owned()));
     let said = check(&example.join("config.toml"), &environment.collect::<Vec<_>>()).await;
     assert!(!said.contains("config.toml"), "nothing deserves a look: {said}");
+}
+
+/// The script, which has programs of its own: killed, as a [`Process`] is, it would leave them behind.
+struct Running(Process);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.exited().is_none() {
+            self.0.signal(Signal::TERM);
+        }
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.0.exited().is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 fn is_free(port: u16) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, Process, peers};
+use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, Process, Vendors, peers};
 
 #[tokio::test]
 async fn the_documents_are_valid() {
@@ -22,23 +22,20 @@ async fn the_documents_are_valid() {
 
 #[tokio::test]
 async fn in_the_open_mode_every_answer_is_foreseen() {
-    let (_server, keyferry) = connected(false).await;
-    explore(&keyferry, None, &["--exclude-method", "DELETE"]).await;
-    explore(&keyferry, None, &["--include-method", "DELETE"]).await;
+    Scene::new(false).await.explore(None).await;
 }
 
 #[tokio::test]
 async fn with_a_key_every_answer_is_foreseen() {
-    let (_server, keyferry) = connected(true).await;
-    let key = keyferry.api_key().expect("callers are configured");
-    explore(&keyferry, Some(key), &["--exclude-method", "DELETE"]).await;
-    explore(&keyferry, Some(key), &["--include-method", "DELETE"]).await;
+    let scene = Scene::new(true).await;
+    scene.explore(scene.keyferry.api_key()).await;
 }
 
 #[tokio::test]
 async fn without_a_key_every_refusal_is_foreseen() {
-    let (_server, keyferry) = connected(true).await;
-    explore(&keyferry, None, &[]).await;
+    let scene = Scene::new(true).await;
+    explore(&scene.keyferry, None, &[]).await;
+    assert_eq!(scene.vendors.count().await, 0);
 }
 
 #[tokio::test]
@@ -47,17 +44,43 @@ async fn on_the_admin_listener_every_answer_is_foreseen() {
     schemathesis(&format!("http://{}/openapi.json", keyferry.admin()), &[]).await;
 }
 
-/// Ada is connected at `hubspot`, which the documents' examples name,, with or without a key.
-async fn connected(keyed: bool) -> (AuthorizationServer, Keyferry) {
-    let server = AuthorizationServer::start().await;
-    let mut configuration =
-        Configuration::new().integration("hubspot", server.issuer(), server.issuer(), &Client::POST);
-    if keyed {
-        configuration = configuration.caller(&Keyferry::new_key().await);
+/// Ada is connected at `hubspot`, which the documents' examples name, with or without a key.
+struct Scene {
+    _server: AuthorizationServer,
+    vendors: Vendors,
+    keyferry: Keyferry,
+}
+
+impl Scene {
+    async fn new(keyed: bool) -> Self {
+        let server = AuthorizationServer::start().await;
+        let vendors = Vendors::start(&server).await;
+        let file = format!(
+            "[oauth]\nissuer = \"{}\"\nauthorization_params = {{ prompt = \"consent\" }}\n\
+             [api]\nbase_url = \"{}\"\n\
+             [[items.streams]]\nname = \"contacts\"\npath = \"/crm/v3/objects/contacts\"\nrecords = \"$.results[*]\"\n\
+             [items.streams.item]\nid = \"$.id\"\ntype = \"Contact\"\n",
+            server.issuer(),
+            vendors.url(),
+        );
+        let mut configuration = Configuration::new().provider("hubspot", &file).client("hubspot", &Client::POST);
+        if keyed {
+            configuration = configuration.caller(&Keyferry::new_key().await);
+        }
+        let keyferry = Keyferry::start(configuration).await;
+        keyferry.connect("hubspot", Person::ADA).await;
+        Self { _server: server, vendors, keyferry }
     }
-    let keyferry = Keyferry::start(configuration).await;
-    keyferry.connect("hubspot", Person::ADA).await;
-    (server, keyferry)
+
+    /// Everything, and what ends the connection last: until then a good part of the answers are those of one that stands.
+    async fn explore(&self, key: Option<&str>) {
+        explore(&self.keyferry, key, &["--exclude-method", "DELETE"]).await;
+        assert!(self.vendors.count().await > 0, "no items were loaded");
+        let connection = self.keyferry.credentials("hubspot", Person::ADA).await.expect(200).json();
+        assert_eq!(connection["status"], "active");
+        explore(&self.keyferry, key, &["--include-method", "DELETE"]).await;
+        self.keyferry.credentials("hubspot", Person::ADA).await.expect_problem(424, "not_connected");
+    }
 }
 
 async fn explore(keyferry: &Keyferry, key: Option<&str>, arguments: &[&str]) {
