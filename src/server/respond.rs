@@ -272,7 +272,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
         BrokerError::NotConnected => plain(
             StatusCode::FAILED_DEPENDENCY,
             "not_connected",
-            "This person has not connected an account yet. Open connect_url to do so.",
+            "No account is connected yet. Connect one first; connect_url is the page for it.",
         ),
         BrokerError::ReconnectRequired => plain(
             StatusCode::FAILED_DEPENDENCY,

@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 /// What the driver is to do. After `Send` it calls [`super::Walk::answer`] or [`super::Walk::no_answer`], after `Renew`
-/// [`super::Walk::renewed`], after the others [`super::Walk::next`] again.
+/// [`super::Walk::renewed`], after the others [`super::Walk::step`] again.
 #[derive(Debug)]
 pub enum Step {
     /// Send this and report what came.
