@@ -3,6 +3,8 @@
 
 mod held;
 mod level;
+mod place;
+mod step;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,68 +16,14 @@ use url::Url;
 
 use self::held::Held;
 use self::level::Level;
+pub use self::step::{Answer, Options, Outage, Step};
 use super::page::Stuck;
 use super::position::LevelPosition;
 use super::problem::{Kind, Trouble, note};
 use super::retry::{Asked, Came, Verdict};
-use super::{PageRequest, Plan, Position, Problem};
+use super::{PageRequest, Plan, Problem};
 use crate::mapping::{Scope, Taken};
 use crate::model::{Item, Timestamp};
-
-/// What a walk is to load, and what it may know.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// `$conn`: captured values and variables of the connection.
-    pub connection: Value,
-    /// The rendered base URL, to which next-page URLs are held.
-    pub base_url: String,
-    /// Item types that are wanted; empty for all.
-    pub types: Vec<String>,
-    /// Where to go on; the beginning otherwise. Holds for a walk with the same types.
-    pub position: Option<Position>,
-}
-
-/// What the driver is to do. After `Send` it calls [`Walk::answer`] or [`Walk::no_answer`], after `Renew`
-/// [`Walk::renewed`], after the others [`Walk::next`] again.
-#[derive(Debug)]
-pub enum Step {
-    /// Send this and report what came.
-    Send(PageRequest),
-    /// Let this much time pass.
-    Wait(Duration),
-    /// The provider answered 401: get another token.
-    Renew,
-    /// Give this item out.
-    Emit(Item),
-    /// Nothing is left.
-    Done,
-}
-
-/// What came back.
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// Its status.
-    pub status: u16,
-    /// Its header fields.
-    pub headers: &'a HeaderMap,
-    /// Its body, whole.
-    pub body: &'a [u8],
-}
-
-/// Why nothing came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// The provider cannot be reached, or the exchange broke off.
-    Unreachable,
-    /// It took too long.
-    Timeout,
-    /// The page is larger than is read.
-    TooLarge,
-    /// The circuit is open: nothing is sent for so long.
-    CircuitOpen(Duration),
-    /// The rate budget would have to be waited for longer than the cap.
-    OverBudget(Duration),
-}
 
 /// A walk under way.
 #[derive(Debug)]
@@ -237,32 +185,6 @@ impl Walk {
         }
     }
 
-    /// Where to go on after the last item given out; `None` at the end. A walk that ended because the token was refused
-    /// still has a place to go on at.
-    pub fn position(&self) -> Option<Position> {
-        let top = self.levels.last()?;
-        let mut levels: Vec<LevelPosition> = self.levels.iter().map(|level| level.position(&self.plan)).collect();
-        let mut given = self.given;
-        if let Some(place) = self.held.place() {
-            levels.truncate(place.depth + 1);
-            levels[place.depth].done -= u64::from(place.closed);
-            given += place.given;
-        } else if !self.resume.is_empty() {
-            levels.extend(self.resume.iter().cloned());
-        } else if self.nothing_is_left() {
-            return None;
-        } else if top.open.is_some() {
-            match self.next_child(top) {
-                Some((_, child)) => levels.push(Level::first(child).position(&self.plan)),
-                None => levels[self.levels.len() - 1].done += 1,
-            }
-        } else if let (true, Some(next)) = (top.records.as_slice().is_empty(), &top.next) {
-            let level = &mut levels[self.levels.len() - 1];
-            (level.state, level.pages, level.done) = (next.clone(), level.pages + 1, 0);
-        }
-        Some(Position { levels, given })
-    }
-
     /// The longest that any wait may be; what asks for more fails.
     pub fn longest_wait(&self) -> Duration {
         self.plan.policy.retry.cap
@@ -411,23 +333,6 @@ impl Walk {
         self.descend();
     }
 
-    /// Opens the record in which the position lies, if there is one to be reached.
-    fn descend(&mut self) {
-        let Some(saved) = self.resume.pop_front() else { return };
-        let Some(index) = self.plan.index_of(&saved.stream) else { return };
-        if let Some(level) = self.levels.last_mut() {
-            let children = self.plan.children_of(level.stream);
-            level.child = children.iter().position(|child| *child == index).map_or(0, |position| position + 1);
-            level.open = level.records.next();
-            // The provider has fewer records now; what was below is gone with them.
-            if level.open.is_none() {
-                self.resume.clear();
-                return;
-            }
-        }
-        self.descend_to(Level::at(index, saved));
-    }
-
     fn descend_to(&mut self, level: Level) {
         self.levels.push(level);
         self.ask();
@@ -448,33 +353,6 @@ impl Walk {
         {
             self.begin_root_from(level.stream + 1);
         }
-    }
-
-    fn begin_root_from(&mut self, index: usize) {
-        match self.root_from(index) {
-            Some(index) => self.descend_to(Level::first(index)),
-            None => self.phase = Phase::Ended,
-        }
-    }
-
-    fn root_from(&self, index: usize) -> Option<usize> {
-        (index..self.plan.len()).find(|index| self.asked[*index] && self.plan.stream(*index).parent.is_none())
-    }
-
-    /// The following stream to be asked about the level's open record, and its place among its siblings.
-    fn next_child(&self, level: &Level) -> Option<(usize, usize)> {
-        let children = self.plan.children_of(level.stream).iter().copied().enumerate();
-        children.skip(level.child).find(|(_, child)| self.asked[*child])
-    }
-
-    fn nothing_is_left(&self) -> bool {
-        let is_done = |level: &Level| {
-            level.records.as_slice().is_empty()
-                && level.next.is_none()
-                && (level.open.is_none() || self.next_child(level).is_none())
-        };
-        let root = self.levels.first().map_or(0, |level| level.stream + 1);
-        matches!(self.phase, Phase::Advance) && self.levels.iter().all(is_done) && self.root_from(root).is_none()
     }
 
     fn request(&mut self) -> Option<PageRequest> {

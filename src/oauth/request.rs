@@ -277,7 +277,7 @@ mod tests {
             AuthMethod::ClientSecretBasic,
             "POST https://as.example/token?tenant=1\naccept: application/json\n\
              authorization: Basic aWQlM0ExKyUyNTpzJTJCZSUyRmMlM0RyJTI2dA==\ncontent-type: application/json\n\n\
-             {\"code\":\"c/1\",\"code_verifier\":\"ver\",\"grant_type\":\"authorization_code\",\"redirect_uri\":\"http://localhost:8080/cb\"}",
+             {\"grant_type\":\"authorization_code\",\"code\":\"c/1\",\"redirect_uri\":\"http://localhost:8080/cb\",\"code_verifier\":\"ver\"}",
         );
     }
 

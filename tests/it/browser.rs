@@ -1,5 +1,5 @@
 //! The connect page and connect.js in a real Chromium, against the real authorization server: the scenarios of
-//! `tests/peers/browser`. `KEYFERRY_SCREENSHOTS` names a folder for pictures of the page.
+//! `tests/peers/browser`. `looks.mjs` leaves pictures of the page in the folder that `KEYFERRY_SCREENSHOTS` names.
 
 use std::time::Duration;
 
@@ -22,11 +22,9 @@ async fn the_page_looks_right() {
     let (server, keyferry) = open().await;
     keyferry.connect("hubspot", Person::ADA).await;
     lapse(&server, &keyferry, "github").await;
-    let screenshots = std::env::var("KEYFERRY_SCREENSHOTS").ok();
     let settings = json!({
         "keyferry": keyferry.public_url(),
         "issuer": server.issuer(),
-        "screenshots": screenshots,
         "lapsed": true,
     });
     run_scenario("looks.mjs", &settings).await;

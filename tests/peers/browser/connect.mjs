@@ -140,12 +140,15 @@ await run({
   async 'closes the window though asking was quicker than its way back'(settings, browser) {
     const { person, page } = await visit(settings, browser, 'slow');
     const popup = await person.popup(page, () => button(page, CONNECT).click());
-    // The way back begins only when the page knows already.
-    await person.context.route(/keyferry_attempt=/, async (route) => {
+    // The window can say what it brings only when the page knows already.
+    let isHeld = false;
+    await person.context.route(/\/integrations\/connect\.js$/, async (route) => {
+      isHeld = true;
       await status(page, 'HubSpot', /^Connected$/);
       await route.continue();
     });
     await Promise.all([popup.waitForEvent('close'), signIn(popup, 'slow')]);
+    assert.ok(isHeld);
     await person.leave();
   },
 

@@ -1,5 +1,5 @@
 // How the connect page looks and is used: every state, light and dark, held to axe-core; by keyboard alone; in a window of
-// 320 px. With `screenshots`, a folder, each state is kept as a picture.
+// 320 px. KEYFERRY_SCREENSHOTS names a folder in which each state is kept as a picture.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -10,14 +10,15 @@ import { stubItems } from './items-stub.mjs';
 const address = ({ keyferry }, user) => `${keyferry}/integrations?org_id=analytical&user_id=${user}`;
 const hubspot = (page) => card(page, 'HubSpot');
 
-function camera({ screenshots }, scheme) {
+function camera(scheme) {
+  const screenshots = process.env.KEYFERRY_SCREENSHOTS;
   if (!screenshots) return async () => {};
   mkdirSync(screenshots, { recursive: true });
   return (page, name) => page.screenshot({ path: `${screenshots}/${name}-${scheme}.png`, animations: 'disabled', caret: 'hide' });
 }
 
 async function everyState(settings, browser, colorScheme) {
-  const picture = camera(settings, colorScheme);
+  const picture = camera(colorScheme);
   const person = await Person.at(browser, { watch: [settings.keyferry], expect: [/502|503/], colorScheme, viewport: { width: 1024, height: 720 } });
   const stub = await stubItems(person.context, settings.keyferry);
   const page = await person.open(address(settings, 'ada'));
