@@ -19,7 +19,12 @@ async fn a_start_link_opens_for_its_initiator_alone() {
     for browser in [&mut bob, &mut Browser::new()] {
         let page = browser.open(&link).await;
         assert!(page.url.as_str().starts_with(&scene.url("/")), "led to {}", page.url);
-        assert_eq!((page.status(), page.answer().header("keyferry-error")), (403, Some("forbidden")), "{}", page.text());
+        assert_eq!(
+            (page.status(), page.answer().header("keyferry-error")),
+            (403, Some("forbidden")),
+            "{}",
+            page.text()
+        );
     }
     assert_eq!(scene.provider.count("/authorization").await, 0);
 
