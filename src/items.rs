@@ -2,6 +2,7 @@
 //! Paging, parents, retries and caps are decided here, from answers and the present moment alone.
 
 mod fields;
+mod interest;
 mod page;
 mod plan;
 mod position;

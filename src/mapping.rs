@@ -6,9 +6,11 @@ mod source;
 mod template;
 pub mod time;
 pub mod wait;
+mod wanted;
 
 pub use path::{Path, PathError, Taken};
 pub use source::{Phrase, Reference, Root, Scope, Source, SourceError};
 pub(crate) use template::UNRESERVED_KEPT;
 pub use template::{Encoding, Template, TemplateError};
 pub use time::TimeFormat;
+pub use wanted::Wanted;

@@ -41,6 +41,30 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// What they are made of.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        let Self {
+            id,
+            kind,
+            directory,
+            parent_path_or_name,
+            parent_id,
+            name,
+            creation_time,
+            last_modified_time,
+            url,
+            children,
+            mime_type,
+            delta,
+            drive_id,
+            visibility,
+        } = self;
+        [id, kind, directory, parent_path_or_name, parent_id, name, creation_time, last_modified_time, url, children]
+            .into_iter()
+            .chain([mime_type, delta, drive_id, visibility])
+            .flatten()
+    }
+
     /// The item; `None` when it has no id. Each field whose value is of the wrong type is left out and adds to `dropped`.
     pub(super) fn item(&self, scope: &Scope<'_>, dropped: &mut u64) -> Option<Item> {
         let id = text(&self.id, scope, dropped).filter(|id| !id.is_empty())?;

@@ -98,6 +98,15 @@ pub(super) struct Signs {
 }
 
 impl Paging {
+    /// Every path that reads an answer.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let turning = match &self.turning {
+            Turning::Cursor { cursor: path, .. } | Turning::NextUrl(path) => Some(path),
+            Turning::Offset(_) | Turning::Number { .. } | Turning::Link => None,
+        };
+        [turning, self.more.as_ref(), self.total.as_ref()].into_iter().flatten()
+    }
+
     /// Reads what leads on. `asked` is the path and query of the answered request.
     pub(super) fn signs(&self, page: &Value, headers: &HeaderMap, base: Option<&Url>, asked: &str) -> Signs {
         let url = |text: &str| match base.and_then(|base| next_url::below(base, asked, text)) {

@@ -3,14 +3,16 @@
 use http::{HeaderName, Method};
 use serde_json::{Map, Value};
 
-use super::{Fields, Paging, Policy, Position};
-use crate::mapping::{Path, Phrase, Scope, Source};
+use super::{Fields, Paging, Policy, Position, interest};
+use crate::mapping::{Path, Phrase, Scope, Source, Wanted};
 
 /// The `[items]` table of a provider file, with what `[api]` says about retries, errors and budgets.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     streams: Vec<Stream>,
     children: Vec<Vec<usize>>,
+    /// What is looked at in the answers of each stream.
+    wanted: Vec<Wanted>,
     pub(super) policy: Policy,
     pub(super) budget: Option<Phrase>,
 }
@@ -72,7 +74,8 @@ impl Plan {
                 of_parent.push(index);
             }
         }
-        Self { streams, children, policy, budget }
+        let wanted = interest::of_all(&streams, &policy, budget.as_ref());
+        Self { streams, children, wanted, policy, budget }
     }
 
     /// Whether the file says nothing about items.
@@ -101,6 +104,11 @@ impl Plan {
 
     pub(super) fn stream(&self, index: usize) -> &Stream {
         &self.streams[index]
+    }
+
+    /// What is looked at in an answer of the stream; `None` when it is not JSON.
+    pub(super) fn read(&self, index: usize, json: &[u8]) -> Option<Value> {
+        self.wanted.get(index)?.read(json).ok()
     }
 
     pub(super) fn len(&self) -> usize {

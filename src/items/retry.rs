@@ -99,6 +99,16 @@ pub(super) enum Verdict {
 }
 
 impl Policy {
+    /// Every path that reads an answer.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        let conditions = self.retry.when.iter().chain(&self.refresh_on).filter_map(|condition| condition.path.as_ref());
+        let waits = self.retry.wait.iter().filter_map(|wait| match wait {
+            WaitSource::Body(path) => Some(path),
+            WaitSource::Header(_) | WaitSource::Reset(_) | WaitSource::Fixed(_) => None,
+        });
+        conditions.chain(waits).chain(&self.ok_path).chain(&self.error_path)
+    }
+
     /// Whether a body is needed for a verdict on this status.
     pub(super) fn reads_body(&self, status: u16) -> bool {
         let reads = |conditions: &[Condition]| conditions.iter().any(|condition| condition.path.is_some());

@@ -138,7 +138,7 @@ impl Walk {
         let Answer { status, headers, body } = answer;
         let body = match status {
             204 => Some(Value::Null),
-            _ if plan.policy.reads_body(status) => serde_json::from_slice(body).ok(),
+            _ if plan.policy.reads_body(status) => plan.read(level.stream, body),
             _ => None,
         };
         let asked = self.asked(&plan, level);

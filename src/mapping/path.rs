@@ -15,6 +15,7 @@ use jsonpath_rust::query::js_path_process;
 use serde_json::Value;
 
 use self::steps::Steps;
+use super::Wanted;
 
 /// A compiled JSONPath.
 #[derive(Clone)]
@@ -91,6 +92,15 @@ impl Path {
             true
         });
         Taken { listed: nodes.len(), nodes }
+    }
+
+    /// Adds to a tree what the path looks at on its way, and answers the part in which its nodes lie: the whole, where
+    /// nobody knows the way.
+    pub(super) fn mark<'w>(&self, wanted: &'w mut Wanted) -> &'w mut Wanted {
+        match &self.steps {
+            Some(steps) => steps.mark(wanted),
+            None => wanted.whole(),
+        }
     }
 
     /// The name that the path begins with: `a` of `$.a.b`.

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::Taken;
+use crate::mapping::Wanted;
 
 /// Steps from a document to its nodes.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,21 @@ impl Steps {
             nodes.retain(|node| filter.holds(node));
         }
         Some(Taken { nodes, listed })
+    }
+
+    pub(super) fn mark<'w>(&self, mut wanted: &'w mut Wanted) -> &'w mut Wanted {
+        for step in &self.0 {
+            wanted = match step {
+                Step::Name(name) => wanted.member(name),
+                Step::Index(_) | Step::Every => wanted.every(),
+                Step::Where(filter) => {
+                    let each = wanted.every();
+                    filter.member.mark(each).whole();
+                    each
+                }
+            };
+        }
+        wanted
     }
 
     pub(super) fn first_name(&self) -> Option<&str> {
