@@ -34,7 +34,10 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 /// anything for it.
 pub(crate) fn shell(headers: &HeaderMap, public_base: &str, settings: &Settings) -> Response<Body> {
     let path = Url::parse(public_base).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    // Where people log in, when we stand in front of it.
+    let application = settings.app.upstream.as_ref().map_or("", |_| " data-application=\"/\"");
     let html = SHELL
+        .replace("{application}", application)
         .replace("{origins}", &escape(&json!(message_origins(settings)).to_string()))
         .replace("{path}", &escape(&path));
     let mut response = Content::new(html.into_bytes()).answer("text/html; charset=utf-8", headers);

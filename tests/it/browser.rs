@@ -1,40 +1,59 @@
 //! The connect page and connect.js in a real Chromium, against the real authorization server: the scenarios of
 //! `tests/peers/browser`. `looks.mjs` leaves pictures of the page in the folder that `KEYFERRY_SCREENSHOTS` names.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use keyferry::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{
-    AuthorizationServer, Client, Configuration, FrontEnd, Keyferry, Person, run_scenario, type_check, until,
+    Application, AuthorizationServer, Client, Configuration, FrontEnd, Integration, Keyferry, Person, Vendors,
+    hub_patch, run_scenario, type_check, until,
 };
 
 #[tokio::test]
 async fn a_person_connects_on_the_page() {
-    let (server, keyferry) = open().await;
-    let settings = json!({ "keyferry": keyferry.public_url(), "issuer": server.issuer() });
-    run_scenario("connect.mjs", &settings).await;
-    keyferry.assert_keeps(&server.secrets().await);
+    let scene = Open::start().await;
+    scene.let_lapse("hubspot", Person { org: "analytical", user: "forgotten" }).await;
+    run_scenario("connect.mjs", &scene.settings()).await;
+    scene.keyferry.assert_keeps(&scene.server.secrets().await);
 }
 
 #[tokio::test]
 async fn the_page_looks_right() {
-    let (server, keyferry) = open().await;
-    keyferry.connect("hubspot", Person::ADA).await;
-    lapse(&server, &keyferry, "github").await;
-    let settings = json!({
-        "keyferry": keyferry.public_url(),
-        "issuer": server.issuer(),
-        "lapsed": true,
-    });
-    run_scenario("looks.mjs", &settings).await;
+    let scene = Open::start().await;
+    scene.connect("hubspot", Person::ADA).await;
+    scene.let_lapse("github", Person::ADA).await;
+    let call = scene.keyferry.call("github", "/api/me", Person::ADA).await;
+    call.expect_problem(424, "reconnect_required");
+    run_scenario("looks.mjs", &scene.settings()).await;
 }
 
 #[tokio::test]
 async fn items_come_into_a_table() {
-    let (_server, keyferry) = open().await;
-    keyferry.connect("hubspot", Person::ADA).await;
-    run_scenario("items.mjs", &json!({ "keyferry": keyferry.public_url() })).await;
+    let scene = Open::start().await;
+    for integration in ["hubspot", "notion", "airtable"] {
+        scene.connect(integration, Person::ADA).await;
+    }
+    run_scenario("items.mjs", &scene.settings()).await;
+    scene.keyferry.assert_keeps(&scene.server.secrets().await);
+}
+
+#[tokio::test]
+async fn people_of_an_application_with_keyferry_in_front_of_it() {
+    let (scene, settings) = InFront::start(&json!({}), Configuration::new()).await;
+    run_scenario("behind.mjs", &settings).await;
+    scene.keyferry.assert_keeps(&scene.server.secrets().await);
+}
+
+/// A cookie that no foreign site makes a browser send: not the provider either, which is at 127.0.0.1 here and sends people
+/// back to localhost.
+#[tokio::test]
+async fn people_of_an_application_whose_cookie_is_strict() {
+    let cookie = json!({ "cookie": { "sameSite": "strict" } });
+    let (scene, settings) = InFront::start(&cookie, Configuration::new().on_localhost()).await;
+    run_scenario("behind.mjs", &settings).await;
+    scene.keyferry.assert_keeps(&scene.server.secrets().await);
 }
 
 #[tokio::test]
@@ -101,8 +120,9 @@ async fn the_files_are_served_as_browsers_like_them() {
 
 #[tokio::test]
 async fn the_list_says_what_is_asked_for() {
-    let (_server, keyferry) = open().await;
-    let list = keyferry.request_for("GET", "/integrations?integration=acme", Person::ADA).send().await.expect(200);
+    let scene = Open::start().await;
+    let list =
+        scene.keyferry.request_for("GET", "/integrations?integration=acme", Person::ADA).send().await.expect(200);
     assert_eq!(list.header("vary"), Some("accept"));
     let list = list.json();
     let [acme] = list.as_array().expect("a list").as_slice() else { panic!("one: {list}") };
@@ -114,41 +134,92 @@ async fn the_list_says_what_is_asked_for() {
     assert_eq!(acme["variables"][1]["title"], "Subdomain", "{acme}");
 }
 
-/// Connects Ada there, and lets the provider end what it gave.
-async fn lapse(server: &AuthorizationServer, keyferry: &Keyferry, integration: &str) {
-    server.change(json!({ "access_token_ttl": 1 })).await;
-    keyferry.connect(integration, Person::ADA).await;
-    server.change(json!({ "access_token_ttl": 3600 })).await;
-    server.fault(json!({ "mode": "answer", "status": 400, "body": { "error": "invalid_grant" } })).await;
-    until("the grant has lapsed", Duration::from_secs(20), || async {
-        let answer = keyferry.call(integration, "/api/me", Person::ADA).await;
-        (answer.header("keyferry-error") == Some("reconnect_required")).then_some(())
-    })
-    .await;
-}
-
 async fn ask_wrongly(keyferry: &Keyferry, name: &str) {
     let path = format!("/integrations/{name}");
     keyferry.request("POST", &path).send().await.expect_problem(405, "method_not_allowed");
     keyferry.request("GET", &format!("{path}/")).send().await.expect_problem(404, "not_found");
 }
 
-/// An open Keyferry with some integrations, as a page would show them.
-async fn open() -> (AuthorizationServer, Keyferry) {
-    let server = AuthorizationServer::start().await;
-    let mut configuration = Configuration::new();
-    for (name, display_name, category, more) in [
-        ("airtable", "Airtable", "docs", ""),
-        ("github", "GitHub", "development", ""),
-        ("hubspot", "HubSpot", "crm", ""),
-        ("notion", "Notion", "docs", ""),
-        ("acme", "Acme Desk", "support", VARIABLES),
-    ] {
-        let file = provider(&server, display_name, category, more);
-        configuration = configuration.provider(name, &file).client(name, &Client::POST);
+/// An open Keyferry with some integrations, as a page would show them; three of them have items.
+struct Open {
+    server: AuthorizationServer,
+    vendors: Vendors,
+    keyferry: Keyferry,
+}
+
+impl Open {
+    async fn start() -> Self {
+        let server = AuthorizationServer::start().await;
+        let vendors = Vendors::start(&server).await;
+        let mut configuration = Configuration::new();
+        for integration in [Integration::airtable(), Integration::hubspot(), Integration::notion()] {
+            configuration = impatient(integration).configure(configuration, &server, &vendors);
+        }
+        let github = provider(&server, "GitHub", "development", "");
+        let acme = provider(&server, "Acme Desk", "support", VARIABLES);
+        let configuration = configuration
+            .provider("github", &github)
+            .client("github", &Client::POST)
+            .provider("acme", &acme)
+            .client("acme", &Client::POST)
+            .toml("variables = { tier = \"gold\", plan = \"big\" }");
+        Self { keyferry: Keyferry::start(configuration).await, server, vendors }
     }
-    let keyferry = Keyferry::start(configuration.toml("variables = { tier = \"gold\", plan = \"big\" }")).await;
-    (server, keyferry)
+
+    fn settings(&self) -> Value {
+        json!({
+            "keyferry": self.keyferry.public_url(), "issuer": self.server.issuer(), "vendors": self.vendors.url(),
+        })
+    }
+
+    async fn connect(&self, integration: &str, person: Person) {
+        self.server.fault(hub_patch()).await;
+        self.keyferry.connect(integration, person).await;
+        self.server.clear_faults().await;
+    }
+
+    /// Connects somebody there; then the token is over, and the provider has forgotten the grant.
+    async fn let_lapse(&self, integration: &str, person: Person) {
+        self.server.change(json!({ "access_token_ttl": 1 })).await;
+        self.connect(integration, person).await;
+        self.server.change(json!({ "access_token_ttl": 3600 })).await;
+        let connection = self.keyferry.credentials(integration, person).await.expect(200).json();
+        let over = humantime::parse_rfc3339(connection["expires_at"].as_str().expect("a time")).expect("a time");
+        let over = i64::try_from(over.duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("a time");
+        until("the token is over", Duration::from_secs(20), || async {
+            (Clock::System.now().unix_millis() > over).then_some(())
+        })
+        .await;
+        self.server.forget("RefreshToken").await;
+    }
+}
+
+/// An application with cookie sessions, and Keyferry in front of it.
+struct InFront {
+    server: AuthorizationServer,
+    keyferry: Keyferry,
+    _vendors: Vendors,
+    _application: Application,
+}
+
+impl InFront {
+    /// Starts them; also answers the settings for a scenario.
+    async fn start(application: &Value, configuration: Configuration) -> (Self, Value) {
+        let server = AuthorizationServer::start().await;
+        let vendors = Vendors::start(&server).await;
+        let application = Application::configured(application.clone()).await;
+        let configuration = Integration::hubspot().configure(configuration, &server, &vendors);
+        let login = "[app.identity]\nwhoami = \"/api/me\"\norg = \"$.org.id\"\nuser = \"$.id\"\n";
+        let keyferry = Keyferry::start(configuration.in_front_of(application.url(), login)).await;
+        let settings =
+            json!({ "keyferry": keyferry.public_url(), "issuer": server.issuer(), "vendors": vendors.url() });
+        (Self { server, keyferry, _vendors: vendors, _application: application }, settings)
+    }
+}
+
+/// One more try is enough, so that what these scenarios break does not open a circuit as well.
+fn impatient(integration: Integration) -> Integration {
+    integration.api("retry = { wait = [\"header:retry-after\", \"10ms\"], max = 1 }")
 }
 
 const VARIABLES: &str = r#"

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Answer, Process, Request, plain_client, until};
+use crate::support::{Answer, Process, Request, plain_client, run_scenario, until};
 
 /// How long a debug build on a busy machine may take for anything here.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -124,6 +124,15 @@ async fn a_newcomer_connects_calls_and_calls_again_after_the_token_expired() {
     assert!(status.success(), "{status}\n{}", demo.process.stderr());
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("the folder").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_browser_walks_the_demo() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(&folder).await;
+    let page = demo.authorize.trim_end_matches("/demo/authorize");
+    run_scenario("demo.mjs", &serde_json::json!({ "page": page, "application": demo.app })).await;
+    assert!(!demo.process.stdout().contains("refused:"), "{}", demo.process.stdout());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod application;
 mod authorization_server;
 mod browser;
 mod http;
+mod integration;
 mod keyferry;
 mod metrics;
 mod ports;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     authorization_server::{AuthorizationServer, Client},
     browser::{Browser, Page},
     http::{Answer, Request, client as plain_client},
+    integration::{Integration, hub_patch},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
     metrics::Metrics,
     ports::Port,

@@ -5,6 +5,7 @@ import { element, outwardLink, when } from "./dom.js";
 
 const PAGE = 100;
 const COLUMNS = ["Name", "Type", "In", "Created", "Changed"];
+const IN = COLUMNS.indexOf("In");
 
 export class Items {
   /** `page` gives `who()`, `announce(sentence)` and `reload()`; `onclose` is called when the person has had enough. */
@@ -14,6 +15,9 @@ export class Items {
     this.attempt = null;
     this.next = null;
     this.types = new Set();
+    // Names by id, and the cells that wait for the name of a parent which comes behind them.
+    this.names = new Map();
+    this.orphans = new Map();
     this.heading = element("h3", { tabindex: "-1" }, `Items of ${entry.display_name}`);
     this.count = element("p", { class: "count soft" });
     this.type = element("select", { onchange: () => this.load() }, element("option", { value: "" }, "All types"));
@@ -53,7 +57,7 @@ export class Items {
     this.attempt?.abort();
     const attempt = new AbortController();
     this.attempt = attempt;
-    if (!isMore) this.rows.replaceChildren();
+    if (!isMore) this.clearRows();
     const before = this.rows.children.length;
     const cursor = isMore ? this.next : undefined;
     this.next = null;
@@ -63,7 +67,7 @@ export class Items {
     try {
       const walk = keyferry.items(this.entry.integration, options);
       for (;;) {
-        const { value, done } = await walk.step();
+        const { value, done } = await walk.next();
         if (attempt.signal.aborted) return;
         if (done) {
           this.next = value.next;
@@ -107,18 +111,47 @@ export class Items {
       this.type.insertBefore(element("option", { value: item.type }, item.type), later ?? null);
     }
     const name = item.name || item.id;
-    const cells = [
-      element("span", { class: "name" }, outwardLink(item.url, name) ?? element("span", {}, name)),
+    const parent = item.parent_path_or_name ?? this.names.get(item.parent_id);
+    const contents = [
+      element("bdi", { class: "name" }, outwardLink(item.url, name) ?? name),
       item.type ? element("span", { class: "tag" }, item.type) : null,
-      item.parent_path_or_name,
+      parent ? element("bdi", {}, parent) : null,
       when(item.creation_time),
       when(item.last_modified_time),
     ];
-    this.rows.append(
-      element("tr", { role: "row" }, ...cells.map((cell, index) => element("td", { role: "cell", "data-column": COLUMNS[index], tabindex: index === 0 ? "-1" : null, class: cell ? null : "none" }, cell))),
-    );
+    const cells = COLUMNS.map((column, index) => element("td", { role: "cell", "data-column": column, tabindex: index === 0 ? "-1" : null, class: "none" }));
+    cells.forEach((cell, index) => contents[index] && this.fill(cell, contents[index]));
+    this.rows.append(element("tr", { role: "row" }, ...cells));
+    if (!parent && item.parent_id) this.waitFor(item.parent_id, cells[IN]);
+    this.introduce(item.id, name);
     this.table.hidden = false;
     this.count.textContent = this.summary();
+  }
+
+  /** Puts something into a cell; a column in which nothing stands is not shown. */
+  fill(cell, content) {
+    cell.append(content);
+    cell.className = "";
+    this.table.classList.add(`has${cell.dataset.column}`);
+  }
+
+  /** The parent's name goes into this cell when it comes. */
+  waitFor(parentId, cell) {
+    if (!this.orphans.has(parentId)) this.orphans.set(parentId, []);
+    this.orphans.get(parentId).push(cell);
+  }
+
+  /** Whoever has this item for a parent shows its name. */
+  introduce(id, name) {
+    this.names.set(id, name);
+    for (const cell of this.orphans.get(id) ?? []) this.fill(cell, element("bdi", {}, name));
+    this.orphans.delete(id);
+  }
+
+  clearRows() {
+    this.rows.replaceChildren();
+    this.orphans.clear();
+    this.table.className = "";
   }
 
   show(isLoading) {

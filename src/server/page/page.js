@@ -10,6 +10,7 @@ const LOOK_AGAIN = 30_000;
 const part = (name) => document.getElementById(`kf.${name}`);
 const [tools, search, category, list, state, said, notice, person] =
   ["tools", "search", "category", "list", "state", "said", "notice", "person"].map(part);
+const { application } = document.documentElement.dataset;
 const cards = new Map();
 
 const page = {
@@ -121,14 +122,21 @@ function fail(error) {
     const wasHandedOver = session.isHandedOver();
     session.forget();
     forgetList();
-    const sentence = "Open it from the application, which knows who you are.";
-    say(wasHandedOver ? "Your sign-in is over" : "Nobody is signed in here", session.refusal ?? sentence);
+    if (session.refusal) say("Nobody is signed in here", session.refusal);
+    else if (application) askToLogIn();
+    else say(wasHandedOver ? "Your sign-in is over" : "Nobody is signed in here", "Open it from the application, which knows who you are.");
     state.append(element("details", {}, element("summary", {}, "For developers"), element("p", {}, error.detail)));
     return;
   }
   // What is on the screen stays: it was true a moment ago.
   if (cards.size > 0) notify(error.detail ?? "The list could not be renewed.");
   else say("The list could not be loaded", error.detail ?? "Something went wrong on this page.", ["Try again", load]);
+}
+
+/** The application's own login says who is there, and there it is made good. */
+function askToLogIn() {
+  say("Nobody is logged in", "Log in to the application, then come back to this page.");
+  state.append(element("a", { href: application }, "To the application"));
 }
 
 function forgetList() {

@@ -1,22 +1,9 @@
 //! Keyferry between an authorization server and the vendors' APIs, with people connected.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::{Answer, AuthorizationServer, Client, Configuration, Keyferry, Person, Vendors};
-
-/// HubSpot's number of the account; it comes with the token.
-pub(super) const HUB: u64 = 48_213_377;
-
-/// An integration and its provider file.
-#[derive(Debug, Clone)]
-pub(super) struct Integration {
-    pub(super) name: &'static str,
-    head: String,
-    path: &'static str,
-    oauth: String,
-    api: String,
-    tail: String,
-}
+pub(super) use crate::support::Integration;
+use crate::support::{Answer, AuthorizationServer, Configuration, Keyferry, Person, Vendors, hub_patch};
 
 /// Everything that a test needs.
 pub(super) struct Scene {
@@ -33,63 +20,6 @@ pub(super) struct List {
     pub(super) next: Option<String>,
 }
 
-impl Integration {
-    /// A shipped provider file, sent to the peers instead of the vendor: everything else that it says holds, save that
-    /// waits which a test would only sit through are short. `path` is where the vendor's base URL ends.
-    pub(super) fn shipped(name: &'static str, file: &str, path: &'static str) -> Self {
-        let api = "retry = { wait = [\"header:retry-after\", \"10ms\"], max = 3 }\n".to_owned();
-        Self { name, head: format!("extends = \"{file}\"\n"), path, oauth: String::new(), api, tail: String::new() }
-    }
-
-    /// HubSpot.
-    pub(super) fn hubspot() -> Self {
-        Self::shipped("hubspot", "hubspot", "")
-    }
-
-    /// Notion.
-    pub(super) fn notion() -> Self {
-        Self::shipped("notion", "notion", "")
-    }
-
-    /// Airtable.
-    pub(super) fn airtable() -> Self {
-        Self::shipped("airtable", "airtable", "")
-    }
-
-    /// A file of the test's own, by the name of `acme`, with these keys of `[api]` and these streams.
-    pub(super) fn acme(api: &str, streams: &str) -> Self {
-        let head = "display_name = \"Acme\"\n".to_owned();
-        Self { name: "acme", head, path: "", oauth: String::new(), api: format!("{api}\n"), tail: streams.to_owned() }
-    }
-
-    /// The same with other keys of `[api]`.
-    pub(super) fn api(mut self, lines: &str) -> Self {
-        self.api = format!("{lines}\n");
-        self
-    }
-
-    /// The same with more keys of `[oauth]`.
-    pub(super) fn oauth(mut self, lines: &str) -> Self {
-        self.oauth = format!("{lines}\n");
-        self
-    }
-
-    fn file(&self, server: &AuthorizationServer, vendors: &str) -> String {
-        let Self { head, path, oauth: more, api, tail, .. } = self;
-        let oauth = format!(
-            "[oauth]\nauthorization_endpoint = \"{auth}\"\ntoken_endpoint = \"{token}\"\nrevocation_endpoint = \
-             \"{revocation}\"\ntoken_endpoint_auth_method = \"client_secret_post\"\ntoken_request_format = \"form\"\n\
-             code_challenge_method = \"S256\"\nscope_separator = \" \"\n\
-             authorization_params = {{ prompt = \"consent\" }}\n",
-            auth = server.url("/auth"),
-            token = server.url("/token"),
-            revocation = server.url("/token/revocation"),
-        );
-        let rate = if api.contains("rate =") { "" } else { "rate = { limit = 100000, per = \"1s\" }\n" };
-        format!("{head}\n{oauth}{more}\n[api]\nbase_url = \"{vendors}{path}\"\n{rate}{api}\n{tail}")
-    }
-}
-
 impl Scene {
     /// In the open mode, with Ada connected at each.
     pub(super) async fn new(integrations: &[Integration]) -> Self {
@@ -104,24 +34,15 @@ impl Scene {
     pub(super) async fn unconnected(integrations: &[Integration], configuration: Configuration) -> Self {
         let server = AuthorizationServer::start().await;
         let vendors = Vendors::start(&server).await;
-        let mut configuration = configuration;
-        for integration in integrations {
-            let provider = format!("here-{}", integration.name);
-            configuration = configuration
-                .provider(&provider, &integration.file(&server, vendors.url()))
-                .client(integration.name, &Client::POST)
-                .toml(&format!("provider = \"{provider}\""));
-        }
+        let configuration = integrations
+            .iter()
+            .fold(configuration, |configuration, integration| integration.configure(configuration, &server, &vendors));
         Self { keyferry: Keyferry::start(configuration).await, server, vendors }
     }
 
     /// Connects a person; the answer to the code says of the account what HubSpot and Slack say.
     pub(super) async fn connect(&self, integration: &str, person: Person) {
-        let patch = json!({
-            "endpoint": "token", "grant_type": "authorization_code", "mode": "patch",
-            "patch": { "hub_id": HUB, "user_id": 71_530_642, "team": { "id": "T0FIELD", "name": "Fieldnotes" } },
-        });
-        self.server.fault(patch).await;
+        self.server.fault(hub_patch()).await;
         self.keyferry.connect(integration, person).await;
     }
 

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import { COOP, NO_COOP, Person, card, change, get, refuse, run, signIn, status } from './scenario.mjs';
+import { COOP, NO_COOP, Person, assertAccessible, card, change, get, refuse, run, signIn, status } from './scenario.mjs';
 
 const CONNECT = /^Connect: HubSpot$/;
 const AGAIN = /^Connect again: HubSpot$/;
@@ -174,6 +174,25 @@ await run({
     assert.ok(asked.href.startsWith(settings.issuer), asked.href);
     await Promise.all([popup.waitForEvent('close'), signIn(popup, 'variables')]);
     await status(page, 'Acme Desk', /^Connected$/);
+    await person.leave();
+  },
+
+  async 'connects again what the provider has forgotten'(settings, browser) {
+    const { person, page } = await visit(settings, browser, 'forgotten', { expect: [/424/] });
+    await status(page, 'HubSpot', /^Connected$/);
+    await button(page, /^Load items/).click();
+    await status(page, 'HubSpot', 'Has to be connected again');
+    const notice = card(page, 'HubSpot').locator('.items').getByRole('alert');
+    assert.match(await notice.innerText(), /connect/i);
+    await assertAccessible(page, 'reconnect');
+    assert.equal((await standing(settings, 'forgotten')).status, 'reconnect_required');
+
+    const popup = await person.popup(page, () => button(page, AGAIN).click());
+    await Promise.all([popup.waitForEvent('close'), signIn(popup, 'forgotten')]);
+    await status(page, 'HubSpot', /^Connected$/);
+    // What was wanted before comes now.
+    await card(page, 'HubSpot').locator('.count').filter({ hasText: /^7 items$/ }).waitFor();
+    assert.equal((await standing(settings, 'forgotten')).status, 'active');
     await person.leave();
   },
 

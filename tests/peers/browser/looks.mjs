@@ -2,25 +2,15 @@
 // 320 px. KEYFERRY_SCREENSHOTS names a folder in which each state is kept as a picture.
 
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 
-import { Person, assertAccessible, assertFits, card, run, signIn, status } from './scenario.mjs';
-import { stubItems } from './items-stub.mjs';
+import { Person, assertAccessible, assertFits, camera, card, order, relent, run, signIn, status } from './scenario.mjs';
 
 const address = ({ keyferry }, user) => `${keyferry}/integrations?org_id=analytical&user_id=${user}`;
 const hubspot = (page) => card(page, 'HubSpot');
 
-function camera(scheme) {
-  const screenshots = process.env.KEYFERRY_SCREENSHOTS;
-  if (!screenshots) return async () => {};
-  mkdirSync(screenshots, { recursive: true });
-  return (page, name) => page.screenshot({ path: `${screenshots}/${name}-${scheme}.png`, animations: 'disabled', caret: 'hide' });
-}
-
 async function everyState(settings, browser, colorScheme) {
   const picture = camera(colorScheme);
   const person = await Person.at(browser, { watch: [settings.keyferry], expect: [/502|503/], colorScheme, viewport: { width: 1024, height: 720 } });
-  const stub = await stubItems(person.context, settings.keyferry);
   const page = await person.open(address(settings, 'ada'));
   await status(page, 'HubSpot', /^Connected$/);
   const look = async (name) => {
@@ -28,7 +18,7 @@ async function everyState(settings, browser, colorScheme) {
     await assertFits(page, `${name}, ${colorScheme}`);
     await picture(page, name);
   };
-  if (settings.lapsed) await status(page, 'GitHub', 'Has to be connected again');
+  await status(page, 'GitHub', 'Has to be connected again');
   await look('list');
 
   await card(page, 'Acme Desk').getByRole('button', { name: /^Connect/ }).click();
@@ -46,15 +36,22 @@ async function everyState(settings, browser, colorScheme) {
   await notion.getByRole('button', { name: 'Cancel' }).click();
   await notion.getByRole('button', { name: /^Connect/ }).waitFor();
 
-  await hubspot(page).getByRole('button', { name: /^Load items/ }).click();
-  await hubspot(page).locator('.count').filter({ hasText: '100 items' }).waitFor();
-  await hubspot(page).scrollIntoViewIfNeeded();
-  await page.evaluate(() => document.querySelector('#hubspot').scrollIntoView({ block: 'start' }));
+  const loaded = async () => {
+    await hubspot(page).getByRole('button', { name: /^Load items/ }).click();
+    await hubspot(page).locator('.count').filter({ hasText: /^7 items$/ }).waitFor();
+    await page.evaluate(() => document.querySelector('#hubspot').scrollIntoView({ block: 'start' }));
+  };
+  await loaded();
   await look('items');
-  stub.fail = { status: 502, code: 'upstream_unreachable', detail: 'The provider could not be reached.' };
+  await order(settings.vendors, { match: '/objects/deals', times: null, mode: 'answer', status: 503 });
+  await hubspot(page).getByRole('button', { name: 'Clear' }).click();
+  await hubspot(page).getByRole('button', { name: /^Load items/ }).click();
+  await hubspot(page).getByText('Not everything could be read.').waitFor();
+  await look('partial');
   await hubspot(page).getByLabel('Type').selectOption('Deal');
-  await hubspot(page).getByText('The provider could not be reached.').waitFor();
+  await hubspot(page).getByRole('button', { name: 'Try again' }).waitFor();
   await look('failure');
+  await relent(settings.vendors);
   await hubspot(page).getByRole('button', { name: 'Clear' }).click();
 
   await page.getByLabel('Search').fill('nothing of this name');
@@ -72,17 +69,14 @@ async function everyState(settings, browser, colorScheme) {
   await page.setViewportSize({ width: 320, height: 640 });
   await page.evaluate(() => scrollTo(0, 0));
   await look('small');
-  stub.fail = null;
-  await hubspot(page).getByRole('button', { name: /^Load items/ }).click();
-  await hubspot(page).locator('.count').filter({ hasText: '100 items' }).waitFor();
-  await page.evaluate(() => document.querySelector('#hubspot').scrollIntoView({ block: 'start' }));
+  await loaded();
   await look('small-items');
   await page.evaluate(() => scrollTo(0, 0));
   await card(page, 'Acme Desk').getByRole('button', { name: /^Connect/ }).click();
   await look('small-dialog');
   await page.keyboard.press('Escape');
 
-  // Nothing configured, and nothing that answers.
+  // Nothing configured, and nothing that answers: a Keyferry of neither kind is running here, so its answers are played.
   await page.setViewportSize({ width: 1024, height: 720 });
   const list = (url) => /^\/integrations\/?$/.test(url.pathname);
   await page.route(list, (route) => (route.request().isNavigationRequest() ? route.fallback() : route.fulfill({ json: [] })));

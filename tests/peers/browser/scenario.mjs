@@ -5,7 +5,7 @@
 // wrong. Chromium is /usr/bin/chromium unless CHROMIUM names another.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 import { chromium } from 'playwright-core';
@@ -147,10 +147,43 @@ export async function get(url, headers = {}) {
   return answer.json();
 }
 
-/** Changes the authorization server's settings. */
-export async function change(issuer, settings) {
-  const answer = await fetch(`${issuer}/_settings`, { method: 'POST', body: JSON.stringify(settings) });
-  assert.equal(answer.status, 200);
+/** Changes the settings of a peer: the authorization server or the vendors. */
+export async function change(peer, settings) {
+  await tell(peer, 'POST', '/_settings', settings);
+}
+
+/** Orders a fault there; see authorization-server/door.mjs and vendors/faults.mjs. */
+export async function order(peer, fault) {
+  await tell(peer, 'POST', '/_fault', fault);
+}
+
+/** Takes back every fault that is still waiting there. */
+export async function relent(peer) {
+  await tell(peer, 'DELETE', '/_fault');
+}
+
+async function tell(peer, method, path, body) {
+  const answer = await fetch(peer + path, { method, body: body && JSON.stringify(body) });
+  assert.equal(answer.status, 200, `${method} ${path}: ${await answer.text()}`);
+}
+
+/** Asks again and again until the answer is a good one, and answers that. */
+export async function until(what, ask) {
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    assert.ok(Date.now() < deadline, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Takes pictures into the folder that KEYFERRY_SCREENSHOTS names; without one it takes none. */
+export function camera(scheme) {
+  const folder = process.env.KEYFERRY_SCREENSHOTS;
+  if (!folder) return async () => {};
+  mkdirSync(folder, { recursive: true });
+  return (page, name) => page.screenshot({ path: `${folder}/${name}-${scheme}.png`, animations: 'disabled', caret: 'hide' });
 }
 
 export const COOP = { headers: { 'cross-origin-opener-policy': 'same-origin' } };

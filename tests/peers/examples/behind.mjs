@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import { Person, card, run, status } from '../browser/scenario.mjs';
+import { Person, assertAccessible, camera, card, run, status } from '../browser/scenario.mjs';
 
 const HERE = 'http://localhost:8080';
 const PROVIDER = 'Make-believe Notion';
@@ -33,6 +33,10 @@ await run({
       'On the Economy of Machinery (page)',
       'Sketch of the Analytical Engine (page)',
     ]);
+
+    await assertAccessible(ada.page, 'the example');
+    await ada.page.setViewportSize({ width: 800, height: 400 });
+    await camera('light')(ada.page, 'behind-an-application');
 
     const bob = await enter(browser, 'Bob', 'Bob Babbage');
     await bob.page.getByRole('link', { name: 'connect it' }).waitFor();
