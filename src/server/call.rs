@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Method, Request, Response};
+use http::header::{CACHE_CONTROL, COOKIE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::caller::Named;
+use super::caller::{Caller, Named};
 use super::forward::{ForwardError, forward};
+use super::identity::check_destination;
 use super::respond::{FORWARDED, HttpError};
 use super::service::Service;
 use crate::broker::{LimitMode, LiveKey};
@@ -28,6 +30,9 @@ impl Service {
         // One is no request and the other reflects the token; refused before anybody is asked who they are.
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return Err(HttpError::MethodNotAllowed(FORWARDED));
+        }
+        if !self.settings.app.is_absent() {
+            check_destination(request.headers())?;
         }
         let name = target.integration;
         let place = self.broker.integration(name).map(|integration| &integration.provider.api.auth);
@@ -65,6 +70,7 @@ impl Service {
                 self.broker.keep_to_limits(&live).boxed().await.map_err(|error| self.failed(error, integration))?;
             }
         }
+        let is_of_a_browser = matches!(caller, Caller::Login(_)) || comes_from_a_browser(request.headers());
         let may_renew = live.age(now) > RENEWABLE_AGE;
         let answer = forward(&self.upstream, &self.via, &live.ready, request, &target, may_renew, renew).await;
         match &answer {
@@ -72,6 +78,16 @@ impl Service {
             Err(ForwardError::Upstream(error)) => self.broker.unanswered(&live, error),
             Err(ForwardError::Method(_) | ForwardError::Loop(_) | ForwardError::Target(_)) => {}
         }
-        Ok(answer?)
+        let mut answer = answer?;
+        if is_of_a_browser {
+            // Who logs in next in that browser asks for the same address.
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        }
+        Ok(answer)
     }
+}
+
+/// Browsers send one of these with every request that they may answer from their cache.
+fn comes_from_a_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-fetch-site") || headers.contains_key(COOKIE) || headers.contains_key(ORIGIN)
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::admit::{person_key, start_ticket};
 use super::body::Body;
+use super::caller::Caller;
 use super::connections::connection_json;
 use super::form::Form;
 use super::origin;
@@ -38,6 +39,11 @@ impl Service {
         }
         // Who asks comes before what is asked, so that a stranger's body is not even waited for.
         let (caller, integration) = self.admit(name, &head).await?;
+        // A login travels with whatever a page makes its browser open, and this chooses scopes and a place to return to.
+        let is_by_login = matches!(caller, Caller::Login(_));
+        if head.method == Method::GET && is_by_login && !origin::is_navigation_of_ours(&head.headers, &self.settings) {
+            return Err(HttpError::CrossSite);
+        }
         let form = if head.method == Method::POST {
             self.form(&head, body).await?
         } else {

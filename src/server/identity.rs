@@ -143,21 +143,24 @@ impl Service {
 /// A browser that knows neither `Origin` on unsafe requests nor `Sec-Fetch-Site` could be made to send a form from
 /// anywhere; programs that use a person's cookie send `Origin`.
 fn check_purpose(headers: &HeaderMap, asking: &Asking) -> Result<(), HttpError> {
-    let says = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     if asking.is_call {
-        let shows_or_fetches = [&b"empty"[..], b"image", b"audio", b"video", b"track", b"websocket"]
-            .map(Some)
-            .contains(&says("sec-fetch-dest"));
-        let is_fetched = says("sec-fetch-dest").is_none() || shows_or_fetches;
-        if !is_fetched || says("sec-fetch-mode") == Some(b"navigate") {
-            return Err(HttpError::NotFetched);
-        }
+        check_destination(headers)?;
     }
-    let says_where_from = headers.contains_key(ORIGIN) || says("sec-fetch-site").is_some();
+    let says_where_from = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
     if !asking.is_safe && headers.contains_key(COOKIE) && !says_where_from {
         return Err(HttpError::CrossSite);
     }
     Ok(())
+}
+
+/// Keeps a provider's answer from becoming a page, frame, script or worker of the origin that we share with an
+/// application, whoever calls: a session stands in the address where a provider's token would.
+pub(super) fn check_destination(headers: &HeaderMap) -> Result<(), HttpError> {
+    const FETCHED_OR_SHOWN: [&[u8]; 6] = [b"empty", b"image", b"audio", b"video", b"track", b"websocket"];
+    let says = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_fetched = says("sec-fetch-dest").is_none_or(|dest| FETCHED_OR_SHOWN.contains(&dest));
+    let is_of_a_page = says("sec-fetch-mode") != Some(b"navigate") && !headers.contains_key("service-worker");
+    if is_fetched && is_of_a_page { Ok(()) } else { Err(HttpError::NotFetched) }
 }
 
 /// The person of an answer or of claims; `None` when either half is missing or cannot be a name.

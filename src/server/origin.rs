@@ -60,24 +60,44 @@ pub(crate) fn check_host(head: &request::Parts, settings: &Settings) -> Result<(
 
 /// Where a request comes from. `Sec-Fetch-Site` speaks where browsers leave `Origin` out.
 pub(crate) fn crossing(headers: &HeaderMap, settings: &Settings) -> Crossing {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if let Some(origin) = headers.get(ORIGIN) {
         return match origin.to_str() {
-            Ok(origin) if is_own_origin(origin, headers, settings) => Crossing::Same,
+            // The plain http page of a name that is served by https has another origin, and the browser says so.
+            Ok(origin) if is_own_origin(origin, headers, settings) && site != Some(b"cross-site") => Crossing::Same,
             Ok(origin) if settings.allowed_origins.iter().any(|allowed| allowed == origin) => Crossing::Allowed,
             _ => Crossing::Foreign,
         };
     }
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     match site {
         Some(b"cross-site" | b"same-site") => {
             // A link on an allowed page sends no Origin; its Referer cannot be forged by another page.
-            let referer = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-            let origin = referer.and_then(|referer| url::Url::parse(referer).ok()).map(|url| url.origin());
-            let allowed = origin.is_some_and(|origin| settings.allowed_origins.contains(&origin.ascii_serialization()));
+            let allowed = referrer(headers).is_some_and(|origin| settings.allowed_origins.contains(&origin));
             if allowed { Crossing::Allowed } else { Crossing::Foreign }
         }
         _ => Crossing::Same,
     }
+}
+
+/// Whether a navigation is one that the person, or a page of ours or of an allowed origin, has begun. Browsers that say
+/// nothing of it on plain http send a `Referer`.
+pub(crate) fn is_navigation_of_ours(headers: &HeaderMap, settings: &Settings) -> bool {
+    let says = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let is_shown = says("sec-fetch-dest").is_none_or(|dest| dest == b"document");
+    let is_begun_here = match says("sec-fetch-site") {
+        Some(b"same-origin" | b"none") => true,
+        Some(_) => crossing(headers, settings) == Crossing::Allowed,
+        None => referrer(headers).is_some_and(|origin| {
+            is_own_origin(&origin, headers, settings) || settings.allowed_origins.contains(&origin)
+        }),
+    };
+    is_shown && is_begun_here
+}
+
+/// The origin of the page that the request comes from, as its `Referer` tells.
+fn referrer(headers: &HeaderMap) -> Option<String> {
+    let url = url::Url::parse(headers.get(REFERER)?.to_str().ok()?).ok()?;
+    Some(url.origin().ascii_serialization())
 }
 
 /// The origins that callback messages go to: the allowed ones and our own.
@@ -102,7 +122,8 @@ pub(crate) fn return_to(text: &str, settings: &Settings) -> Option<String> {
     }
     let origin = url.origin().ascii_serialization();
     let allowed = origin == own.origin().ascii_serialization() || settings.allowed_origins.contains(&origin);
-    (allowed && !text.starts_with("//")).then(|| url.into())
+    // A path that begins with `//` names another host to whoever redirects to it without its origin.
+    (allowed && !text.starts_with("//") && !url.path().starts_with("//")).then(|| url.into())
 }
 
 /// True for headers that only a proxy in front adds; `_` counts as `-`, as many servers fold it.
@@ -119,29 +140,35 @@ fn is_own_origin(origin: &str, headers: &HeaderMap, settings: &Settings) -> bool
     if origin == settings.public_url.origin().ascii_serialization() {
         return true;
     }
-    // A page that was opened under another name of ours, such as 127.0.0.1 for localhost.
+    // A page that was opened under another name of ours, such as 127.0.0.1 for localhost. On this machine there may be no
+    // TLS between.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    match (host, authority) {
-        (Some(host), Some(authority)) => host.eq_ignore_ascii_case(authority) && is_ours(host, settings),
-        _ => false,
-    }
+    let Some((host, (scheme, authority))) = host.zip(origin.split_once("://")) else { return false };
+    let is_scheme_of_ours = scheme == settings.public_url.scheme()
+        || (scheme == "http" && host_of(host).is_some_and(|host| is_loopback(&host)));
+    is_scheme_of_ours && host.eq_ignore_ascii_case(authority) && is_ours(host, settings)
 }
 
 /// Whether an authority is this machine's loopback, our public name, or one of `allowed_hosts`.
 fn is_ours(authority: &str, settings: &Settings) -> bool {
-    let Ok(parsed) = authority.parse::<http::uri::Authority>() else { return false };
-    if authority.contains('@') {
-        return false;
-    }
-    let host = parsed.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-    let loopback = match host.parse::<IpAddr>() {
-        Ok(address) => address.to_canonical().is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    };
+    let Some(host) = host_of(authority) else { return false };
     let public = settings.public_url.host_str().is_some_and(|public| public.eq_ignore_ascii_case(&host));
     let authority = authority.to_ascii_lowercase();
-    loopback || public || settings.allowed_hosts.iter().any(|allowed| *allowed == host || *allowed == authority)
+    let is_allowed = || settings.allowed_hosts.iter().any(|allowed| *allowed == host || *allowed == authority);
+    is_loopback(&host) || public || is_allowed()
+}
+
+/// The host of an authority in lower case, without port and brackets.
+fn host_of(authority: &str) -> Option<String> {
+    let parsed = authority.parse::<http::uri::Authority>().ok().filter(|_| !authority.contains('@'))?;
+    Some(parsed.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase())
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
 }
 
 #[cfg(test)]

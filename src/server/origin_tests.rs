@@ -88,6 +88,9 @@ fn crossings() {
     check(&[("origin", "http://localhost:8080")], Crossing::Same);
     check(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], Crossing::Same);
     check(&[("origin", "http://evil.example:8080"), ("host", "evil.example:8080")], Crossing::Foreign);
+    check(&[("origin", "https://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], Crossing::Foreign);
+    check(&[("origin", "ftp://localhost:8080"), ("host", "localhost:8080")], Crossing::Foreign);
+    check(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "cross-site")], Crossing::Foreign);
     check(&[("origin", "http://localhost:3000")], Crossing::Allowed);
     check(&[("origin", "http://localhost:3001")], Crossing::Foreign);
     check(&[("origin", "https://app.example.evil.example")], Crossing::Foreign);
@@ -129,6 +132,9 @@ fn return_addresses() {
         "/\u{0}",
         "ftp://app.example/",
         "blob:https://app.example/x",
+        "/..//evil.example",
+        "/.//evil.example",
+        "/%2e//evil.example",
     ] {
         check(hostile, None);
     }

@@ -57,6 +57,13 @@ pub struct App {
     pub identity: Option<Identity>,
 }
 
+impl App {
+    /// Whether there is none: no application behind us, and no login of one.
+    pub fn is_absent(&self) -> bool {
+        self.upstream.is_none() && self.identity.is_none()
+    }
+}
+
 /// The `[app.identity]` table.
 #[derive(Clone, Debug)]
 pub enum Identity {
@@ -168,6 +175,6 @@ impl Settings {
     /// True when nobody has to prove anything: there are no callers, no login and no application. Only lawful on
     /// loopback, which configuration enforces.
     pub fn is_open(&self) -> bool {
-        self.callers.is_empty() && self.app.identity.is_none() && self.app.upstream.is_none()
+        self.callers.is_empty() && self.app.is_absent()
     }
 }

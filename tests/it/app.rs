@@ -2,6 +2,7 @@
 
 mod finishing;
 mod login;
+mod origin;
 mod paths;
 mod token;
 mod traffic;
