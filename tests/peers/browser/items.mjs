@@ -144,7 +144,7 @@ await run({
     const partly = own.getByRole('alert').filter({ hasText: 'Not everything could be read.' });
     await partly.waitFor();
     assert.equal(await rows.count(), 5);
-    assert.deepEqual(await partly.getByRole('listitem').allInnerTexts(), ['deals: The provider refused the request.']);
+    assert.deepEqual(await partly.getByRole('listitem').allInnerTexts(), ['deals: The provider has trouble of its own.']);
     await assertAccessible(page, 'problems');
 
     await relent(vendors);
