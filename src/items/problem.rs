@@ -97,6 +97,16 @@ impl Kind {
     }
 }
 
+impl Trouble {
+    fn sentence(self) -> &'static str {
+        match (self.kind, self.status) {
+            // Not a word against whoever asked.
+            (Kind::Refused, Some(500..)) => "The provider has trouble of its own.",
+            (kind, _) => kind.sentence(),
+        }
+    }
+}
+
 impl From<Kind> for Trouble {
     fn from(kind: Kind) -> Self {
         Self { kind, status: None, retry_after: None }
@@ -128,7 +138,7 @@ impl Problem {
 /// Notes it. What is met again is counted, so that a million bad records are one problem.
 pub(super) fn note(problems: &mut Vec<Problem>, stream: &str, trouble: Trouble, times: u64) {
     let Trouble { kind, status, retry_after } = trouble;
-    let detail = kind.sentence();
+    let detail = trouble.sentence();
     let same =
         |problem: &&mut Problem| problem.stream == stream && problem.detail == detail && problem.status == status;
     if let Some(known) = problems.iter_mut().find(same) {

@@ -185,7 +185,9 @@ impl Open {
         self.server.change(json!({ "access_token_ttl": 3600 })).await;
         let connection = self.keyferry.credentials(integration, person).await.expect(200).json();
         let over = humantime::parse_rfc3339(connection["expires_at"].as_str().expect("a time")).expect("a time");
-        let over = i64::try_from(over.duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("a time");
+        // Said in whole seconds, the last of which may have begun only.
+        let over = over.duration_since(UNIX_EPOCH).expect("after 1970") + Duration::from_secs(1);
+        let over = i64::try_from(over.as_millis()).expect("a time");
         until("the token is over", Duration::from_secs(20), || async {
             (Clock::System.now().unix_millis() > over).then_some(())
         })

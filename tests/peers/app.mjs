@@ -86,6 +86,7 @@ app.get('/api/me', (request, response) => {
   return response.json({ id: user, org: { id: 'analytical' } });
 });
 
+app.get('/favicon.ico', (_request, response) => response.status(204).end());
 app.get('/events', (request, response) => {
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   let count = 0;

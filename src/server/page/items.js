@@ -21,6 +21,8 @@ export class Items {
     this.heading = element("h3", { tabindex: "-1" }, `Items of ${entry.display_name}`);
     this.count = element("p", { class: "count soft" });
     this.type = element("select", { onchange: () => this.load() }, element("option", { value: "" }, "All types"));
+    // Where all is of one type there is nothing to choose.
+    this.filter = element("label", { class: "field", hidden: true }, element("span", { class: "unseen" }, "Type"), this.type);
     this.cancel = element("button", { type: "button", onclick: () => this.stop() }, "Cancel");
     this.clear = element("button", { type: "button", onclick: () => this.close(onclose) }, "Clear");
     this.more = element("button", { type: "button", onclick: () => this.load({ isMore: true }) }, "Load more");
@@ -41,7 +43,7 @@ export class Items {
         { class: "bar" },
         this.heading,
         this.count,
-        element("label", { class: "field" }, element("span", { class: "unseen" }, "Type"), this.type),
+        this.filter,
         this.cancel,
         this.clear,
       ),
@@ -109,6 +111,7 @@ export class Items {
       this.types.add(item.type);
       const later = [...this.type.options].slice(1).find((option) => option.value > item.type);
       this.type.insertBefore(element("option", { value: item.type }, item.type), later ?? null);
+      this.filter.hidden = this.types.size < 2;
     }
     const name = item.name || item.id;
     const parent = item.parent_path_or_name ?? this.names.get(item.parent_id);
@@ -177,7 +180,7 @@ export class Items {
 
   tell(problems) {
     if (problems.length === 0) return;
-    const sentences = problems.slice(0, 5).map((problem) => element("li", {}, problem.detail ?? problem.code));
+    const sentences = problems.slice(0, 5).map((problem) => element("li", {}, problem.stream ? `${problem.stream}: ` : null, problem.detail ?? problem.code));
     const others = problems.length > 5 ? [element("li", {}, `${problems.length - 5} more`)] : [];
     const title = element("p", {}, "Not everything could be read. What was read is below.");
     this.notice.replaceChildren(element("div", { class: "notice warn" }, title, element("ul", {}, ...sentences, ...others)));

@@ -144,7 +144,7 @@ await run({
     const partly = own.getByRole('alert').filter({ hasText: 'Not everything could be read.' });
     await partly.waitFor();
     assert.equal(await rows.count(), 5);
-    assert.deepEqual(await partly.getByRole('listitem').allInnerTexts(), ['HubSpot answered 503 for deals.']);
+    assert.deepEqual(await partly.getByRole('listitem').allInnerTexts(), ['deals: The provider has trouble of its own.']);
     await assertAccessible(page, 'problems');
 
     await relent(vendors);
@@ -153,7 +153,7 @@ await run({
     await load();
     const failure = own.getByRole('alert').filter({ has: page.getByRole('button', { name: 'Try again' }) });
     await failure.waitFor();
-    assert.equal(await failure.locator('p').innerText(), 'x');
+    assert.equal(await failure.locator('p').innerText(), 'The provider could not be reached.');
     await assertAccessible(page, 'failure');
 
     await relent(vendors);

@@ -13,9 +13,12 @@ async function everyState(settings, browser, colorScheme) {
   const person = await Person.at(browser, { watch: [settings.keyferry], expect: [/502|503/], colorScheme, viewport: { width: 1024, height: 720 } });
   const page = await person.open(address(settings, 'ada'));
   await status(page, 'HubSpot', /^Connected$/);
-  const look = async (name) => {
+  const hold = async (name) => {
     await assertAccessible(page, `${name}, ${colorScheme}`);
     await assertFits(page, `${name}, ${colorScheme}`);
+  };
+  const look = async (name) => {
+    await hold(name);
     await picture(page, name);
   };
   await status(page, 'GitHub', 'Has to be connected again');
@@ -43,12 +46,14 @@ async function everyState(settings, browser, colorScheme) {
   };
   await loaded();
   await look('items');
-  await order(settings.vendors, { match: '/objects/deals', times: null, mode: 'answer', status: 503 });
+  const breaks = (stream) => order(settings.vendors, { match: `/objects/${stream}`, times: null, mode: 'answer', status: 503 });
+  await breaks('deals');
   await hubspot(page).getByRole('button', { name: 'Clear' }).click();
   await hubspot(page).getByRole('button', { name: /^Load items/ }).click();
   await hubspot(page).getByText('Not everything could be read.').waitFor();
-  await look('partial');
-  await hubspot(page).getByLabel('Type').selectOption('Deal');
+  await hold('partial');
+  await breaks('contacts');
+  await hubspot(page).getByLabel('Type').selectOption('Contact');
   await hubspot(page).getByRole('button', { name: 'Try again' }).waitFor();
   await look('failure');
   await relent(settings.vendors);
