@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::broker::{self, Broker, BrokerError, Network};
 use crate::clock::Clock;
@@ -50,6 +51,7 @@ pub struct Running {
     admin_address: Option<SocketAddr>,
     service: Arc<Service>,
     broker: Arc<Broker>,
+    drain: Duration,
     drain_delay: Duration,
     stop: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
@@ -125,7 +127,7 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
         let listening = listen::Options { tls: None, ..listening };
         tokio::spawn(listen::serve(listener, listening, handle, raised(admin_stopped)));
     }
-    Ok(Running { address, admin_address, service, broker, drain_delay, stop, stop_admin, serving })
+    Ok(Running { address, admin_address, service, broker, drain, drain_delay, stop, stop_admin, serving })
 }
 
 impl Running {
@@ -148,7 +150,8 @@ impl Running {
     /// the drain delay, then stops, lets requests finish, and last what must be stored: refreshes, exchanges.
     pub async fn drain(self) {
         self.service.begin_drain();
-        self.broker.close();
+        // A quarter of the drain is enough for a list to be ended properly.
+        self.broker.close(Instant::now() + self.drain_delay + self.drain * 3 / 4);
         tokio::time::sleep(self.drain_delay).await;
         let _ = self.stop.send(true);
         if !matches!(self.serving.await, Ok(Drained::Whole)) {

@@ -95,6 +95,8 @@ pub struct Broker {
     refreshes: single_flight::SingleFlight,
     duties: duty::Duties,
     closing: AtomicBool,
+    /// When loads of items have to end, once the process is going.
+    loads_end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
 }
 
 impl Broker {
@@ -126,6 +128,7 @@ impl Broker {
             refreshes: single_flight::SingleFlight::default(),
             duties: duty::Duties::default(),
             closing: AtomicBool::new(false),
+            loads_end: tokio::sync::watch::Sender::default(),
         });
         broker.follow_changes();
         if let Some(reported) = reported {
@@ -149,9 +152,11 @@ impl Broker {
         &self.store
     }
 
-    /// From now on nothing begins of itself; what is under way goes on.
-    pub fn close(&self) {
+    /// From now on nothing begins of itself; what is under way goes on. Loads of items go on until `loads_end`, and then
+    /// say where another one goes on.
+    pub fn close(&self, loads_end: tokio::time::Instant) {
         self.closing.store(true, Ordering::Relaxed);
+        self.loads_end.send_replace(Some(loads_end));
     }
 
     /// Refreshes, exchanges, confirmations and revocations under way, for the drain.

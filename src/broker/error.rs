@@ -60,6 +60,9 @@ pub enum BrokerError {
         /// When it is asked again.
         retry_after: Duration,
     },
+    /// The process is going.
+    #[error("the process is going")]
+    ShuttingDown,
     /// The store cannot be reached, or holds what cannot be opened.
     #[error(transparent)]
     Store(Arc<StoreError>),

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Broker, BrokerError, CallOutcome, Integration, Live, LiveKey, entropy};
 use crate::items::{Answer, Options, Outage, PageRequest, Plan, Position, Problem, Step, Walk};
@@ -17,7 +20,10 @@ use crate::store::{Key, Kind};
 use crate::upstream::{RequestBody, UpstreamBody, UpstreamError};
 
 /// Most bytes of one page of a provider's answer.
-const PAGE_BYTES: usize = 32 * 1024 * 1024;
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reading a page that is larger would keep others waiting who share the thread.
+const SMALL_PAGE: usize = 256 * 1024;
 
 /// What is to be loaded.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,7 @@ pub struct Loading {
     /// A step that was asked for and not yet performed.
     step: Option<Step>,
     failure: Option<BrokerError>,
+    end: watch::Receiver<Option<Instant>>,
 }
 
 impl Broker {
@@ -75,7 +82,8 @@ impl Broker {
         };
         let walk = Walk::new(Arc::clone(&integration.provider.items), options);
         let key = key.clone();
-        Ok(Loading { broker: Arc::clone(self), integration, key, live, types, walk, step: None, failure: None })
+        let end = self.loads_end.subscribe();
+        Ok(Loading { broker: Arc::clone(self), integration, key, live, types, walk, step: None, failure: None, end })
     }
 
     /// The token from memory when it is there, otherwise from the store, refreshed where it has to be.
@@ -141,16 +149,30 @@ impl Loading {
                     self.step = Some(Step::Done);
                     return None;
                 }
-                Step::Wait(wait) => tokio::time::sleep(wait).await,
-                Step::Renew => self.renew().await,
-                Step::Send(page) => {
-                    if let Err(error) = self.send(page).await {
-                        self.failure = Some(error);
-                    }
+                step => {
+                    let end = ended(self.end.clone());
+                    let performed = tokio::select! {
+                        performed = self.perform(step) => performed,
+                        () = end => Err(BrokerError::ShuttingDown),
+                    };
+                    self.failure = performed.err();
                 }
             }
         }
         None
+    }
+
+    /// Does what the walk asks for. An error is the connection's or our own side's and ends the load.
+    async fn perform(&mut self, step: Step) -> Result<(), BrokerError> {
+        match step {
+            Step::Send(page) => self.send(page).await,
+            Step::Renew => self.renew().await,
+            Step::Wait(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Step::Emit(_) | Step::Done => Ok(()),
+        }
     }
 
     /// What could not be read, and what is not as it should be.
@@ -169,7 +191,7 @@ impl Loading {
         Some(self.broker.seal_cursor(&self.live, &self.types, &position))
     }
 
-    /// One request and its answer, reported to the walk. An error is our own side's and ends the load.
+    /// One request and its answer, reported to the walk.
     async fn send(&mut self, page: PageRequest) -> Result<(), BrokerError> {
         let current = self.broker.live_token(&self.key).await?;
         if current.connection.id != self.live.connection.id {
@@ -185,8 +207,12 @@ impl Loading {
             Ok(answer) => {
                 let (head, body) = answer.into_parts();
                 let answer = Answer { status: head.status.as_u16(), headers: &head.headers, body: &body };
-                self.walk.answer(answer, self.broker.now(), jitter);
-                self.hold_back(head.status, &page.budget);
+                let now = self.broker.now();
+                let pause = beside_others(body.len(), || self.walk.answer(answer, now, jitter));
+                // It is left alone by everybody who uses this connection.
+                if let Some(pause) = pause {
+                    self.broker.pause(&self.integration, &self.key, &page.budget, pause);
+                }
             }
             Err(outage) => self.walk.no_answer(outage, jitter),
         }
@@ -201,18 +227,6 @@ impl Loading {
             tokio::time::sleep(wait).await;
         }
         self.broker.admit(&self.integration).map_err(Outage::CircuitOpen)
-    }
-
-    /// A provider that said "too many" is left alone by everybody who uses this connection, for as long as it said.
-    fn hold_back(&mut self, status: StatusCode, budget: &str) {
-        if status != StatusCode::TOO_MANY_REQUESTS {
-            return;
-        }
-        let step = self.walk.step();
-        if let Step::Wait(wait) = &step {
-            self.broker.pause(&self.integration, &self.key, budget, *wait);
-        }
-        self.step = Some(step);
     }
 
     /// Sends the request through the pool of the calls, with the same header rules, and reads the page whole.
@@ -245,20 +259,29 @@ impl Loading {
         }
     }
 
-    async fn renew(&mut self) {
-        let renewed = match self.broker.renew(&self.live).await {
-            Ok(Some(live)) => {
-                self.live = live;
-                true
-            }
-            Ok(None) => false,
-            Err(error) => {
-                self.failure = Some(error);
-                return;
-            }
-        };
-        self.walk.renewed(renewed);
+    async fn renew(&mut self) -> Result<(), BrokerError> {
+        let renewed = self.broker.renew(&self.live).await?;
+        self.walk.renewed(renewed.is_some());
+        if let Some(live) = renewed {
+            self.live = live;
+        }
+        Ok(())
     }
+}
+
+/// Ready when the process is going and loads have to end, so that their clients learn where to go on.
+async fn ended(mut end: watch::Receiver<Option<Instant>>) {
+    let moment = end.wait_for(Option::is_some).await.ok().and_then(|moment| *moment);
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Work on so many bytes, without keeping others waiting who share the thread when they are many.
+fn beside_others<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    let is_possible = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if bytes > SMALL_PAGE && is_possible { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Why a page was not read.

@@ -123,7 +123,7 @@ impl Policy {
             let twice = Trouble { status: Some(status), ..Kind::Unauthorized.into() };
             return if asked.renewed { Verdict::Fail(twice) } else { Verdict::Renew };
         }
-        let says_wait = status == 429 || self.retry.when.iter().any(|condition| condition.holds(came));
+        let says_wait = self.says_too_many(came);
         let kind = if says_wait { Kind::RateLimited } else { Kind::Refused };
         let mut retry_after = None;
         if says_wait || self.retry.on.contains(&status) {
@@ -145,6 +145,11 @@ impl Policy {
             return Verdict::Fail(Trouble { kind, status: Some(status), retry_after });
         }
         Verdict::Use
+    }
+
+    /// Whether it says, in whatever way, that there were too many requests.
+    pub(super) fn says_too_many(&self, came: Came<'_>) -> bool {
+        came.status == 429 || self.retry.when.iter().any(|condition| condition.holds(came))
     }
 
     /// Judges that nothing came.

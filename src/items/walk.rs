@@ -131,10 +131,11 @@ impl Walk {
         }
     }
 
-    /// Reports the answer to the last `Send`. `jitter` is drawn by the caller, from 0 up to 1.
-    pub fn answer(&mut self, answer: Answer<'_>, now: Timestamp, jitter: f64) {
+    /// Reports the answer to the last `Send`. `jitter` is drawn by the caller, from 0 up to 1. Answers how long the
+    /// provider wants to be left alone, when it said that there were too many requests.
+    pub fn answer(&mut self, answer: Answer<'_>, now: Timestamp, jitter: f64) -> Option<Duration> {
         let plan = Arc::clone(&self.plan);
-        let (Phase::Send, Some(level)) = (self.phase, self.levels.last()) else { return };
+        let (Phase::Send, Some(level)) = (self.phase, self.levels.last()) else { return None };
         let Answer { status, headers, body } = answer;
         let body = match status {
             204 => Some(Value::Null),
@@ -142,12 +143,20 @@ impl Walk {
             _ => None,
         };
         let asked = self.asked(&plan, level);
-        let verdict = plan.policy.judge(asked, Came { status, headers, body: body.as_ref() }, now, jitter);
+        let came = Came { status, headers, body: body.as_ref() };
+        let verdict = plan.policy.judge(asked, came, now, jitter);
+        let pause = match verdict {
+            Verdict::Wait(wait) => Some(wait),
+            Verdict::Fail(trouble) => trouble.retry_after,
+            Verdict::Use | Verdict::Renew | Verdict::Skip => None,
+        };
+        let pause = pause.filter(|_| plan.policy.says_too_many(came));
         match (verdict, body) {
             (Verdict::Use, Some(page)) => self.take(&plan, page, headers),
             (Verdict::Use, None) => self.fail(Trouble { status: Some(status), ..Kind::Unreadable.into() }),
             (verdict, _) => self.follow(verdict, Some(status)),
         }
+        pause
     }
 
     /// Reports that no answer came.

@@ -160,10 +160,7 @@ impl HttpError {
                 "loop_detected",
                 "The request has passed through this Keyferry before.",
             ),
-            Self::ShuttingDown => Problem {
-                retry_after: Some(Duration::from_secs(1)),
-                ..plain(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "Keyferry is shutting down; try again.")
-            },
+            Self::ShuttingDown => shutting_down(),
             Self::Broker(error, connect_url) => {
                 let mut problem = broker_problem(error);
                 if problem.status == StatusCode::FAILED_DEPENDENCY {
@@ -206,8 +203,16 @@ impl HttpError {
                 tracing::warn!(request.id = request_id, status, code, cause = %error, "call failed");
             }
             Self::Items(problem) => {
-                let (stream, cause) = (&problem.stream, problem.code);
-                tracing::warn!(request.id = request_id, status, code, stream, cause, "no items could be read");
+                let (stream, cause, upstream_status) = (&problem.stream, problem.code, problem.status);
+                tracing::warn!(
+                    request.id = request_id,
+                    status,
+                    code,
+                    stream,
+                    cause,
+                    upstream_status,
+                    "no items could be read"
+                );
             }
             Self::Application(error) => {
                 let cause = with_causes(error);
@@ -341,6 +346,7 @@ fn broker_problem(error: &BrokerError) -> Problem {
             )
         },
         BrokerError::Blocked(_) => blocked(),
+        BrokerError::ShuttingDown => shutting_down(),
         BrokerError::Store(error) => match error.as_ref() {
             StoreError::Unopenable { .. } => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -383,7 +389,8 @@ fn upstream_problem(error: &UpstreamError) -> Problem {
     }
 }
 
-/// Nothing was read. A provider that asks for patience is not one that fails.
+/// Nothing was read. A provider that asks for patience is not one that fails. Whoever writes its file has to know what it
+/// was asked for and what it said.
 fn items_problem(problem: &items::Problem) -> Problem {
     let (status, code) = match problem.code {
         "rate_limited" => (StatusCode::TOO_MANY_REQUESTS, "rate_limited"),
@@ -391,7 +398,11 @@ fn items_problem(problem: &items::Problem) -> Problem {
         "upstream_unreachable" => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
     };
-    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &problem.detail) }
+    let place = match problem.status {
+        Some(status) => format!("(Stream `{}`, HTTP {status}.)", problem.stream),
+        None => format!("(Stream `{}`.)", problem.stream),
+    };
+    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &format!("{} {place}", problem.detail)) }
 }
 
 fn application_problem(error: &UpstreamError) -> Problem {
@@ -425,6 +436,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+fn shutting_down() -> Problem {
+    Problem {
+        retry_after: Some(Duration::from_secs(1)),
+        ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "Keyferry is shutting down; try again.")
+    }
 }
 
 fn blocked() -> Problem {

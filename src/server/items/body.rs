@@ -16,7 +16,7 @@ use crate::upstream::UpstreamError;
 /// A piece goes out when it has so many bytes, or when the next item has to be waited for.
 const PIECE_BYTES: usize = 16 * 1024;
 
-type Pieces = Pin<Box<dyn futures_util::Stream<Item = Frame<Bytes>> + Send>>;
+type Pieces = Pin<Box<dyn futures_util::Stream<Item = Result<Frame<Bytes>, UpstreamError>> + Send>>;
 
 /// The pieces of a list.
 pub struct ItemStream(Pieces);
@@ -42,6 +42,8 @@ struct Writer {
 enum Stage {
     Items,
     Trailers,
+    /// What came has no end, so that nobody takes it for the whole.
+    Broken,
     Over,
 }
 
@@ -71,19 +73,23 @@ impl ItemStream {
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        self.0.as_mut().poll_next(cx).map(|frame| frame.map(Ok))
+        self.0.as_mut().poll_next(cx)
     }
 }
 
 impl Writer {
-    async fn next_frame(&mut self) -> Option<Frame<Bytes>> {
+    async fn next_frame(&mut self) -> Option<Result<Frame<Bytes>, UpstreamError>> {
         match self.stage {
-            Stage::Items => Some(Frame::data(self.next_piece().await)),
+            Stage::Items => Some(Ok(Frame::data(self.next_piece().await))),
             Stage::Trailers => {
                 self.stage = Stage::Over;
                 let problems = json::problems(&self.loading).len();
                 let fields = [(KEYFERRY_PROBLEMS, HeaderValue::from(problems))];
-                Some(Frame::trailers(fields.into_iter().collect::<HeaderMap>()))
+                Some(Ok(Frame::trailers(fields.into_iter().collect::<HeaderMap>())))
+            }
+            Stage::Broken => {
+                self.stage = Stage::Over;
+                Some(Err(UpstreamError::Caller { source: "the load ended before the list was whole".into() }))
             }
             Stage::Over => None,
         }
@@ -134,6 +140,8 @@ impl Writer {
                 self.piece.push(b'\n');
                 self.stage = Stage::Over;
             }
+            // Front ends see no trailers, and the head has gone: an end would say that this is all.
+            Shape::Array if self.loading.failure().is_some() => self.stage = Stage::Broken,
             Shape::Array => {
                 self.piece.push(b']');
                 self.stage = Stage::Trailers;
