@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::metrics;
 use super::openapi;
+use super::origin;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::broker::{Phase, Standing};
@@ -14,11 +15,15 @@ use crate::broker::{Phase, Standing};
 impl Service {
     /// Answers one request on the admin listener.
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
+        let (head, _body) = request.into_parts();
+        if let Err(misdirected) = origin::check_admin_host(&head, &self.settings) {
+            return HttpError::from(misdirected).respond("admin");
+        }
+        let path = head.uri.path();
         if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json") {
             return HttpError::NotFound.respond("admin");
         }
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
             return HttpError::MethodNotAllowed("GET, HEAD").respond("admin");
         }
         match path {

@@ -3,7 +3,7 @@
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
@@ -34,7 +34,7 @@ impl Service {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(HttpError::MethodNotAllowed(FORWARDED));
         }
-        name_the_host(&mut head);
+        origin::name_the_host(&mut head);
         let upgrade = Upgrade::asked_for(&mut head);
         let arrival = self.arrival(peer, &head);
         headers::to_application(&mut head.headers, arrival, &self.via, upgrade.is_some())
@@ -55,15 +55,5 @@ impl Service {
         let address = peer.address.ip().to_canonical();
         let is_trusted = self.settings.trusted_proxies.iter().any(|network| network.contains(&address));
         Arrival { peer: address, is_trusted, is_tls: peer.is_tls, version: head.version }
-    }
-}
-
-/// The host that was asked for, as HTTP/1.1 writes it: HTTP/2 has it in `:authority`, and an absolute target before
-/// `Host` (RFC 9112 section 3.2.2).
-fn name_the_host(head: &mut Parts) {
-    if let Some(authority) = head.uri.authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        head.headers.insert(HOST, host);
     }
 }

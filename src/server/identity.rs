@@ -166,18 +166,54 @@ pub(super) fn check_destination(headers: &HeaderMap) -> Result<(), HttpError> {
 /// The person of an answer or of claims; `None` when either half is missing or cannot be a name.
 fn person_in(document: &Value, org: &Claim, user: &Claim) -> Option<Arc<Person>> {
     let text = |claim: &Claim| match claim {
-        Claim::Path(path) => path.text(document),
+        Claim::Path(path) => name_in(path.first(document)?),
         Claim::Constant(text) => Some(text.clone()),
     };
     let (org, user) = (Org::parse(&text(org)?).ok()?, User::parse(&text(user)?).ok()?);
     Some(Arc::new(Person { org, user }))
 }
 
+/// Texts and whole numbers name people. `false` is how some applications say that nobody is there, and a fraction or a
+/// number that has lost its last digits may be that of several.
+fn name_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(number.to_string()),
+        Value::Number(_) | Value::Bool(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::Version;
+    use serde_json::json;
 
     use super::*;
+    use crate::mapping::Path;
+
+    #[test]
+    fn who_an_answer_names() {
+        fn check(id: Value, expected: Option<&str>) {
+            let claim = |path| Claim::Path(Path::parse(path).expect("a path"));
+            let document = json!({ "id": id, "org": "acme" });
+            let user = person_in(&document, &claim("$.org"), &claim("$.id")).map(|person| person.user.to_string());
+            assert_eq!(user.as_deref(), expected, "{document}");
+            let org = person_in(&document, &claim("$.id"), &claim("$.org")).map(|person| person.org.to_string());
+            assert_eq!(org.as_deref(), expected, "{document}");
+        }
+        check(json!("ada"), Some("ada"));
+        check(json!("false"), Some("false"));
+        check(json!(7), Some("7"));
+        check(json!(-7), Some("-7"));
+        check(json!(u64::MAX), Some("18446744073709551615"));
+        for nobody in [json!(""), json!(false), json!(true), json!(1.5), json!(7.0), json!(1e20), json!([7]), json!({})]
+        {
+            check(nobody, None);
+        }
+        // One more than there is room for: read as a fraction, in which neighbours are the same.
+        check(serde_json::from_str("18446744073709551616").expect("a number"), None);
+        check(Value::Null, None);
+    }
 
     #[test]
     fn what_a_login_may_be_used_for() {

@@ -33,20 +33,14 @@ pub(crate) enum Misdirected {
 /// Checks Host and target form. In the open mode, where nobody proves anything, a Host that is not this machine's is a
 /// rebound name, and a forwarded request is somebody else's.
 pub(crate) fn check_host(head: &request::Parts, settings: &Settings) -> Result<(), Misdirected> {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    let header = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => Some(host.to_str().map_err(|_| Misdirected::NoHost)?),
-        (None, _) => None,
-        (Some(_), Some(_)) => return Err(Misdirected::NoHost),
-    };
-    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    let host = host(head)?;
     // In HTTP/2 the authority is the host; in HTTP/1.1 it is the absolute form, which is for our own authority only.
-    if let (Some(authority), true) = (authority, head.version < Version::HTTP_2)
-        && !is_ours(authority, settings)
+    if let (Some(authority), true) = (head.uri.authority(), head.version < Version::HTTP_2)
+        && !is_ours(authority.as_str(), settings)
     {
         return Err(Misdirected::WrongHost);
     }
-    let host = authority.or(header).ok_or(Misdirected::NoHost)?;
+    let host = host.ok_or(Misdirected::NoHost)?;
     if settings.is_open() {
         if !is_ours(host, settings) {
             return Err(Misdirected::WrongHost);
@@ -56,6 +50,31 @@ pub(crate) fn check_host(head: &request::Parts, settings: &Settings) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Checks the Host of a request to the admin listener, where nobody proves anything either: on loopback a Host that is
+/// not this machine's is a rebound name. On any other address it is asked by whatever name or address leads there.
+pub(crate) fn check_admin_host(head: &request::Parts, settings: &Settings) -> Result<(), Misdirected> {
+    if !settings.admin_listen.is_some_and(|admin| admin.ip().to_canonical().is_loopback()) {
+        return Ok(());
+    }
+    match host(head)? {
+        Some(host) if is_ours(host, settings) => Ok(()),
+        Some(_) => Err(Misdirected::WrongHost),
+        // Before HTTP/1.1 there was no Host, and health is still asked for so; browsers always send one.
+        None if head.version < Version::HTTP_11 => Ok(()),
+        None => Err(Misdirected::NoHost),
+    }
+}
+
+/// Names the host that was asked for as HTTP/1.1 does: HTTP/2 has it in `:authority`, and an absolute target comes
+/// before `Host` (RFC 9112 section 3.2.2). For what an application gets to see, after [`check_host`].
+pub(crate) fn name_the_host(head: &mut request::Parts) {
+    if let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        head.headers.insert(HOST, host);
+    }
 }
 
 /// Where a request comes from. `Sec-Fetch-Site` speaks where browsers leave `Origin` out.
@@ -124,6 +143,17 @@ pub(crate) fn return_to(text: &str, settings: &Settings) -> Option<String> {
     let allowed = origin == own.origin().ascii_serialization() || settings.allowed_origins.contains(&origin);
     // A path that begins with `//` names another host to whoever redirects to it without its origin.
     (allowed && !text.starts_with("//") && !url.path().starts_with("//")).then(|| url.into())
+}
+
+/// The one host that a request names.
+fn host(head: &request::Parts) -> Result<Option<&str>, Misdirected> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let header = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(host.to_str().map_err(|_| Misdirected::NoHost)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Misdirected::NoHost),
+    };
+    Ok(head.uri.authority().map(http::uri::Authority::as_str).or(header))
 }
 
 /// True for headers that only a proxy in front adds; `_` counts as `-`, as many servers fold it.

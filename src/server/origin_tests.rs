@@ -80,6 +80,36 @@ fn with_callers_the_key_decides() {
 }
 
 #[test]
+fn hosts_of_the_admin_listener() {
+    fn check(admin_listen: &str, request: request::Builder, expected: Result<(), Misdirected>) {
+        let settings = Settings { admin_listen: Some(admin_listen.parse().expect("an address")), ..settings(false) };
+        let (head, ()) = request.body(()).expect("a request").into_parts();
+        assert_eq!(check_admin_host(&head, &settings), expected, "{admin_listen} {head:?}");
+    }
+    let of = |host: &str| Request::builder().header("host", host);
+    for loopback in ["127.0.0.1:8081", "[::1]:8081", "[::ffff:127.0.0.1]:8081"] {
+        for host in ["localhost:8081", "127.0.0.1:8081", "[::1]", "keyferry:8081"] {
+            check(loopback, of(host), Ok(()));
+        }
+        check(loopback, of("localhost").header("x-forwarded-for", "192.0.2.1"), Ok(()));
+        for host in ["evil.example", "evil.example:8081", "10.0.0.7", ""] {
+            check(loopback, of(host), Err(Misdirected::WrongHost));
+        }
+        let of_http_2 = |uri| Request::builder().uri(uri).version(Version::HTTP_2);
+        check(loopback, of_http_2("http://localhost:8081/metrics"), Ok(()));
+        check(loopback, of_http_2("http://evil.example/metrics"), Err(Misdirected::WrongHost));
+        check(loopback, of("localhost").header("host", "localhost"), Err(Misdirected::NoHost));
+        check(loopback, Request::builder(), Err(Misdirected::NoHost));
+        check(loopback, Request::builder().version(Version::HTTP_10), Ok(()));
+    }
+    for elsewhere in ["0.0.0.0:8081", "[::]:8081", "10.0.0.7:8081"] {
+        check(elsewhere, of("10.0.0.7:8081"), Ok(()));
+        check(elsewhere, of("keyferry.monitoring.svc"), Ok(()));
+        check(elsewhere, Request::builder(), Ok(()));
+    }
+}
+
+#[test]
 fn crossings() {
     fn check(headers: &[(&str, &str)], expected: Crossing) {
         assert_eq!(crossing(&head("/", headers).headers, &settings(true)), expected, "{headers:?}");

@@ -130,6 +130,8 @@ impl Service {
         if self.identity.is_some()
             && let Some(asking) = Asking::of(&head, &endpoint, self.arrival(peer, &head))
         {
+            // The application is to be asked at the host that its own requests come with.
+            origin::name_the_host(&mut head);
             head.extensions.insert(Arc::clone(&asking));
             let answer = self.answer(endpoint, Request::from_parts(head, body), number).boxed().await;
             let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::redis_servers;
 use crate::support::{
-    AuthorizationServer, Browser, Client, Configuration, Keyferry, Person, Request, plain_client, until,
+    AuthorizationServer, Browser, Client, Configuration, Keyferry, Person, Raw, Request, plain_client, until,
 };
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -241,4 +241,31 @@ async fn a_store_that_is_down_is_never_not_connected() {
     ready.expect_problem(503, "store_unavailable");
     let refused = keyferry.request("POST", "/integrations/acme/authorize").form([("user_id", "x")]).send().await;
     refused.expect_problem(503, "store_unavailable");
+}
+
+#[tokio::test]
+async fn a_rebound_name_reads_nothing_on_the_admin_listener() {
+    let open = || Configuration::new().server("allowed_hosts = [\"keyferry\"]");
+    for configuration in [open(), open().caller(&Keyferry::new_key().await)] {
+        let keyferry = Keyferry::start(configuration).await;
+        let (admin, port) = (keyferry.admin(), keyferry.admin().port());
+        let http_2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy();
+        let http_2 = http_2.resolve("evil.example", admin).resolve("a.localhost", admin).build().expect("a client");
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json", "/nothing"] {
+            let of = |host: &str| keyferry.admin_request("GET", path).header("host", host);
+            of("evil.example").send().await.expect_problem(421, "wrong_host");
+            of(&format!("evil.example:{port}")).send().await.expect_problem(421, "wrong_host");
+            let rebound = Request::new(&http_2, "GET", &format!("http://evil.example:{port}{path}"));
+            rebound.send().await.expect_problem(421, "wrong_host");
+            let expected = if path == "/nothing" { 404 } else { 200 };
+            for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), "keyferry".to_owned()] {
+                of(&host).send().await.expect(expected);
+            }
+            Request::new(&http_2, "GET", &format!("http://a.localhost:{port}{path}")).send().await.expect(expected);
+            let old = Raw::exchange(admin, format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+            assert!(old.starts_with(&format!("HTTP/1.0 {expected} ")), "{old}");
+            let hostless = Raw::exchange(admin, format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n")).await;
+            assert!(hostless.starts_with("HTTP/1.1 400 "), "{hostless}");
+        }
+    }
 }

@@ -5,7 +5,8 @@
 //   node app.mjs '{}'               prints {"url": "http://127.0.0.1:PORT"}
 //
 // Settings: port, cookie (options of the session's cookie, such as {"sameSite": "strict"}), renew (the cookie is set
-// anew on every answer). Beside its own pages:
+// anew on every answer), proxied (a proxy in front says who and at which host, in X-Forwarded-User and -Host). Beside
+// its own pages:
 //
 //   POST /login, /logout            the form's `user` is logged in, with any password
 //   GET  /api/me                    {"id", "org": {"id"}} of whoever is logged in, 401 for nobody
@@ -15,7 +16,8 @@
 //   WS   /socket                    says every message back
 //
 //   GET  /_seen                     every request since the last look, but for those of tests; never behind Keyferry
-//   POST /_trouble                  {"status": 500}: how /api/me answers from now on; null for as it should
+//   POST /_trouble                  {"status": 500}: how /api/me answers from now on; an object is its whole answer, and
+//                                   null is for as it should
 
 import http from 'node:http';
 import { Readable } from 'node:stream';
@@ -80,9 +82,13 @@ app.post('/logout', (request, response, next) => {
 app.get('/api/me', (request, response) => {
   if (trouble === 'hang') return undefined;
   if (trouble === 'html') return response.type('html').send('<h1>Log in</h1>');
+  if (trouble && typeof trouble === 'object') return response.json(trouble);
   if (trouble) return response.status(trouble).json({ error: 'trouble' });
   const user = request.session.user;
   if (!user) return response.status(401).json({ error: 'nobody is logged in' });
+  if (given.proxied) {
+    return response.json({ id: request.get('x-forwarded-user'), org: { id: request.get('x-forwarded-host') } });
+  }
   return response.json({ id: user, org: { id: 'analytical' } });
 });
 

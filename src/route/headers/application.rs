@@ -29,7 +29,8 @@ pub struct Arrival {
     pub version: Version,
 }
 
-/// Turns a browser's fields into what the application gets, in place. `Host` stays as it was sent.
+/// Turns a browser's fields into what the application gets, in place. `Host` stays as it was sent, and `Cookie` becomes
+/// one field where HTTP/2 sent several.
 ///
 /// `X-Forwarded-For`, `-Proto` and `-Host` are set: appended to and kept where a trusted proxy sent them, otherwise
 /// ours alone. With `upgrade` the `Upgrade` field stays (RFC 9110 section 7.8).
@@ -57,6 +58,9 @@ pub fn to_application(headers: &mut HeaderMap, arrival: Arrival, via: &Via, upgr
         }
     }
     remove_all(headers, &removed, upgrade);
+    if arrival.version >= Version::HTTP_2 {
+        join_cookies(headers);
+    }
     remove_our_cookies(headers);
 
     if takes_trailers {
@@ -142,6 +146,15 @@ fn appended(headers: &HeaderMap, name: &HeaderName, member: &str) -> HeaderValue
     }
     chain.extend_from_slice(member.as_bytes());
     HeaderValue::from_bytes(&chain).expect("lines of a field and an address make a field")
+}
+
+/// HTTP/2 may send each cookie in a field of its own, and HTTP/1.1 has one field for all (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1 {
+        let line = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])).expect("fields side by side make a field");
+        headers.insert(COOKIE, line);
+    }
 }
 
 /// The application's cookies stay byte for byte.
@@ -248,6 +261,22 @@ mod tests {
             ],
             &with(&["host: a", "x-forwarded-host: a", "cookie: c=d", "te: trailers"]),
         );
+    }
+
+    #[test]
+    fn the_cookies_of_http_2_become_one_field() {
+        fn check(version: Version, sent: &[&str], expected: &[&str]) {
+            let mut headers = map(&sent.iter().map(|line| ("cookie", *line)).collect::<Vec<_>>());
+            let arrival = Arrival { version, ..arrival(false) };
+            to_application(&mut headers, arrival, &Via::new("test"), false).expect("no loop");
+            let kept: Vec<&str> = headers.get_all(COOKIE).iter().map(|line| line.to_str().expect("text")).collect();
+            assert_eq!(kept, expected, "{version:?} {sent:?}");
+        }
+        check(Version::HTTP_2, &["a=b", "c=\"d e\"", "f=g"], &["a=b; c=\"d e\"; f=g"]);
+        check(Version::HTTP_2, &["a=b", "__Host-keyferry-0=c; d=e", "keyferry-1=f"], &["a=b; d=e"]);
+        check(Version::HTTP_2, &["keyferry-0=a", "keyferry-1=b"], &[]);
+        check(Version::HTTP_2, &["a=b;c=d"], &["a=b;c=d"]);
+        check(Version::HTTP_11, &["a=b", "c=d"], &["a=b", "c=d"]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Asking the application who its browser is, with the browser's own cookies and `Authorization` and with nothing else
-//! of it. An answer holds for a moment, for requests with exactly the same of both, and only when it names somebody.
+//! Asking the application who its browser is, with the browser's own cookies and `Authorization`, with where it came
+//! from, and with nothing else of it. An answer holds for a moment, for requests that would be asked about with exactly
+//! the same, and only when it names somebody.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, SET_COOKIE};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, SET_COOKIE, VIA};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use quick_cache::sync::Cache;
@@ -114,15 +115,18 @@ impl Whoami {
     }
 }
 
-/// One browser at one host: over everything by which the application may tell who it is, lengths included, so that no
-/// two requests have the same that differ in any of it.
-fn fingerprint(key: &hmac::Key, headers: &HeaderMap) -> [u8; 32] {
+/// One browser at one host, as a trusted proxy may have described it: over everything that the application is asked with and may
+/// tell people apart by, lengths included, so that no two requests have the same that differ in any of it. Two fields
+/// are ours and say nothing about anybody.
+fn fingerprint(key: &hmac::Key, asked: &HeaderMap) -> [u8; 32] {
+    let mut fields: Vec<_> = asked.iter().filter(|(name, _)| *name != VIA && *name != ACCEPT).collect();
+    // The order of names is no difference; that of one name's lines is, and a stable sort keeps it.
+    fields.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
     let mut context = hmac::Context::with_key(key);
-    for name in [COOKIE, AUTHORIZATION, HOST] {
-        for value in headers.get_all(&name) {
-            context.update(name.as_str().as_bytes());
-            context.update(&value.len().to_be_bytes());
-            context.update(value.as_bytes());
+    for (name, value) in fields {
+        for part in [name.as_str().as_bytes(), value.as_bytes()] {
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
         }
     }
     context.sign().as_ref().try_into().expect("SHA-256 gives 32 bytes")
@@ -151,10 +155,18 @@ mod tests {
             of(&[("cookie", "a=b"), ("authorization", "c")]),
             of(&[("cookie", "a=b"), ("host", "one")]),
             of(&[("cookie", "a=b"), ("host", "two")]),
+            of(&[("cookie", "a=b"), ("x-forwarded-user", "ada")]),
+            of(&[("cookie", "a=b"), ("x-forwarded-user", "bob")]),
+            of(&[("cookie", "a=b"), ("x-forwarded-user", "ada"), ("x-forwarded-host", "one")]),
+            of(&[("cookie", "a=b"), ("x-forwarded-user", "ada"), ("x-forwarded-host", "two")]),
+            of(&[("cookie", "a=b"), ("forwarded", "for=192.0.2.1")]),
+            of(&[("cookie", "a=b"), ("x-real-ip", "192.0.2.1")]),
+            of(&[("cookie", "a=b"), ("x-real-ip", "192.0.2.2")]),
         ];
         for (at, one) in all.iter().enumerate() {
             assert!(all[at + 1..].iter().all(|other| one != other), "{at}");
         }
-        assert_eq!(of(&[("cookie", "a=b"), ("accept", "a")]), of(&[("cookie", "a=b")]));
+        assert_eq!(of(&[("cookie", "a=b"), ("accept", "a"), ("via", "2 b")]), of(&[("cookie", "a=b")]));
+        assert_eq!(of(&[("host", "one"), ("cookie", "a=b")]), of(&[("cookie", "a=b"), ("host", "one")]));
     }
 }

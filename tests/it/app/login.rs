@@ -122,6 +122,42 @@ async fn an_answer_holds_for_the_same_browser_and_decides_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_holds_for_what_a_trusted_proxy_says_alone() {
+    let application = Application::configured(json!({ "proxied": true })).await;
+    let scene = Scene::of(application, &format!("{WHOAMI}cache = \"1h\"\n"), |configuration| {
+        configuration.server("trusted_proxies = [\"127.0.0.0/8\"]")
+    })
+    .await;
+    // One session of the application, as that of a proxy that logs everybody in.
+    let proxy = scene.browser_of("proxy").await;
+    scene.application.questions().await;
+    let request = |user: &str, tenant: &str| {
+        let request = proxy.fetch("GET", &scene.url("/proxy/acme/api/me"));
+        let request = request.header("x-forwarded-user", user).header("x-forwarded-host", tenant);
+        // Whoever is not taken for exactly this person may not name them.
+        request.header("keyferry-user", user).header("keyferry-org", tenant)
+    };
+    let everybody = [("ada", "one.test"), ("bob", "one.test"), ("ada", "two.test"), ("bob", "two.test")];
+    for expected in [4, 0] {
+        for (user, tenant) in everybody {
+            request(user, tenant).send().await.expect_problem(424, "not_connected");
+        }
+        assert_eq!(scene.application.questions().await, expected);
+    }
+    for (name, value) in [
+        ("x-real-ip", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-proto", "https"),
+        ("forwarded", "for=192.0.2.1"),
+    ] {
+        for expected in [1, 0] {
+            request("ada", "one.test").header(name, value).send().await.expect_problem(424, "not_connected");
+            assert_eq!(scene.application.questions().await, expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_the_application_sets_when_it_is_asked_reaches_the_browser() {
     let scene =
         Scene::of(Application::configured(json!({ "renew": true })).await, WHOAMI, |configuration| configuration).await;
@@ -162,6 +198,25 @@ async fn an_application_in_trouble_says_nothing_about_anybody() {
     scene.application.kill();
     let problem = scene.call(&ada).await.expect_problem(502, "upstream_unreachable");
     assert!(problem["detail"].as_str().expect("words").contains("application"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_name_is_nobody() {
+    let scene = Scene::of(Application::start().await, &uncached(), |configuration| configuration).await;
+    let ada = scene.browser_of("ada").await;
+    for somebody in [json!("ada"), json!(7), json!(-7)] {
+        scene.application.trouble(json!({ "id": somebody, "org": { "id": somebody } })).await;
+        scene.call(&ada).await.expect_problem(424, "not_connected");
+    }
+    for nobody in [json!(null), json!(""), json!(false), json!(true), json!(1.5), json!(1e20), json!([]), json!({})] {
+        for (user, org) in [(&nobody, &json!("analytical")), (&json!("ada"), &nobody)] {
+            let answer = json!({ "id": user, "org": { "id": org } });
+            scene.application.trouble(answer.clone()).await;
+            let call = scene.call(&ada).await;
+            assert_eq!(call.status, 401, "{answer}: {}", call.describe());
+            call.expect_problem(401, "unauthenticated");
+        }
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ async fn only_a_token_of_the_issuers_for_us_and_now() {
         json!({ "claims": { "exp": now - 30 } }),
         json!({ "claims": { "nbf": now + 30 } }),
         json!({ "header": { "typ": "at+jwt" } }),
+        json!({ "claims": { "sub": 7, "org_id": 12 } }),
     ] {
         let token = issuer.sign(good.clone()).await;
         let answer = ask(&keyferry, &token).await;
@@ -67,7 +68,11 @@ async fn only_a_token_of_the_issuers_for_us_and_now() {
         json!({ "claims": { "nbf": now + 90 } }),
         json!({ "claims": { "sub": null } }),
         json!({ "claims": { "sub": "" } }),
+        json!({ "claims": { "sub": false } }),
+        json!({ "claims": { "sub": 1e20 } }),
+        json!({ "claims": { "sub": 1.5 } }),
         json!({ "claims": { "org_id": {} } }),
+        json!({ "claims": { "org_id": true } }),
     ] {
         let token = issuer.sign(bad.clone()).await;
         let answer = ask(&keyferry, &token).await;

@@ -120,13 +120,45 @@ async fn what_is_no_request_to_an_application() {
 async fn a_browser_that_speaks_http_2_is_told_apart_by_its_authority() {
     let scene = Scene::start().await;
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().expect("a client");
-    let answer = Request::new(&client, "GET", &scene.url("/echo")).header("cookie", "a=b").send().await.expect(200);
-    let echo = answer.json();
+    // Browsers send each cookie in a field of its own, for the sake of their compression.
+    let request = Request::new(&client, "GET", &scene.url("/echo")).header("cookie", "a=b");
+    let request = request.header("cookie", "keyferry-0123=ours").header("cookie", "c=\"d e\"");
+    let echo = request.send().await.expect(200).json();
     let host = scene.keyferry.address().to_string();
     assert_eq!(values(&echo, "host"), [host.as_str()]);
     assert_eq!(values(&echo, "x-forwarded-host"), [host.as_str()]);
-    assert_eq!(values(&echo, "cookie"), ["a=b"]);
+    assert_eq!(values(&echo, "cookie"), ["a=b; c=\"d e\""]);
     assert!(values(&echo, "via")[0].starts_with("2 keyferry-"), "{echo}");
+
+    // And so is the application asked who is there.
+    let session = scene.browser_of("ada").await.cookies(&scene.url("/")).expect("a session");
+    scene.application.seen().await;
+    let request = Request::new(&client, "GET", &scene.url("/proxy/acme/api/me")).header("cookie", "a=b");
+    let request = request.header("cookie", "keyferry-0123=ours").header("cookie", &session);
+    request.send().await.expect_problem(424, "not_connected");
+    let seen = scene.application.seen().await;
+    assert_eq!(seen[0].target, "/api/me");
+    assert_eq!(seen[0].header("host"), [host.as_str()]);
+    assert_eq!(seen[0].header("x-forwarded-host"), [host.as_str()]);
+    assert_eq!(seen[0].header("cookie"), [format!("a=b; {session}")]);
+}
+
+#[tokio::test]
+async fn an_absolute_target_names_the_host() {
+    let scene = Scene::start().await;
+    let session = scene.browser_of("ada").await.cookies(&scene.url("/")).expect("a session");
+    scene.application.seen().await;
+    let address = scene.keyferry.address();
+    let host = format!("localhost:{}", address.port());
+    for (path, status, target) in [("/echo", 200, "/echo"), ("/proxy/acme/api/me", 424, "/api/me")] {
+        let fields = format!("Host: other.test\r\nCookie: {session}\r\nConnection: close\r\n\r\n");
+        let answer = Raw::exchange(address, format!("GET http://{host}{path} HTTP/1.1\r\n{fields}")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let seen = scene.application.seen().await;
+        assert_eq!(seen[0].target, target);
+        assert_eq!(seen[0].header("host"), [host.as_str()], "{path}");
+        assert_eq!(seen[0].header("x-forwarded-host"), [host.as_str()], "{path}");
+    }
 }
 
 #[tokio::test]
