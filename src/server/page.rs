@@ -16,7 +16,6 @@ pub(crate) use callback::{Message, again, failed, finished, protect};
 use self::asset::Content;
 use super::Settings;
 use super::body::Body;
-use super::origin::message_origins;
 
 const SHELL: &str = include_str!("page/page.html");
 
@@ -36,9 +35,12 @@ pub(crate) fn shell(headers: &HeaderMap, public_base: &str, settings: &Settings)
     let path = Url::parse(public_base).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
     // Where people log in, when we stand in front of it.
     let application = settings.app.upstream.as_ref().map_or("", |_| " data-application=\"/\"");
+    let login = settings.app.identity.as_ref().map_or("", |_| " data-login");
     let html = SHELL
         .replace("{application}", application)
-        .replace("{origins}", &escape(&json!(message_origins(settings)).to_string()))
+        .replace("{login}", login)
+        // Whose pages may hand a session over. Our own origin is not among them: links there may be anybody's.
+        .replace("{origins}", &escape(&json!(settings.allowed_origins).to_string()))
         .replace("{path}", &escape(&path));
     let mut response = Content::new(html.into_bytes()).answer("text/html; charset=utf-8", headers);
     let fields = response.headers_mut();

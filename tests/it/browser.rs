@@ -1,6 +1,8 @@
 //! The connect page and connect.js in a real Chromium, against the real authorization server: the scenarios of
 //! `tests/peers/browser`. `looks.mjs` leaves pictures of the page in the folder that `KEYFERRY_SCREENSHOTS` names.
 
+mod crafted;
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use keyferry::clock::Clock;

@@ -171,6 +171,35 @@ mod tests {
         assert_eq!(Asset::named("page.rs"), None);
     }
 
+    /// The text between two others, in the script for every front end.
+    fn within_the_script(before: &str, after: &str) -> &'static str {
+        let rest = include_str!("connect.js").split_once(before).expect("it is there").1;
+        rest.split_once(after).expect("it ends").0
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_script_takes_the_names_that_integrations_can_have(text in r"\PC*|[a-z0-9_-]{1,70}|[.%2e/]{1,8}|[A-Za-z]{1,3}\n?") {
+            check_name(&text);
+        }
+    }
+
+    #[test]
+    fn the_script_takes_no_name_that_leads_elsewhere() {
+        for text in ["hubspot", "a", "0", "google-drive_2", "sessions", "session", "", ".", "..", "%2e%2e", "-a", "_a"] {
+            check_name(text);
+        }
+        for text in ["a/b", "a\\b", "a\n", "\na", "a ", "A", "ä", "a?b", "a#b", &"a".repeat(63), &"a".repeat(64)] {
+            check_name(text);
+        }
+    }
+
+    fn check_name(text: &str) {
+        let pattern = regex_lite::Regex::new(within_the_script("const NAME = /", "/;")).expect("a pattern");
+        let is_taken = pattern.is_match(text) && text != within_the_script("const RESERVED = \"", "\";");
+        assert_eq!(is_taken, IntegrationName::parse(text).is_ok(), "{text:?}");
+    }
+
     #[test]
     fn encodings() {
         fn check(value: &'static str, expected: bool) {

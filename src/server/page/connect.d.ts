@@ -128,7 +128,8 @@ export interface ItemsEnd {
 export declare class KeyferryError extends Error {
   /**
    * `authorization_denied` · `popup_closed` · `popup_blocked` · `timeout` · `aborted` · `unreachable` · `incomplete` ·
-   * `handed_over`, or the code of Keyferry's answer, such as `not_connected`, `reconnect_required`, `unauthenticated`.
+   * `handed_over` · `bad_request` for a name or `returnTo` that cannot be one, or the code of Keyferry's answer, such as
+   * `not_connected`, `reconnect_required`, `unauthenticated`.
    */
   readonly code: string;
   /** A sentence for a person. */
@@ -146,7 +147,8 @@ export interface Keyferry {
   connect(integration: string, options?: ConnectOptions): Promise<Connection>;
   /**
    * On a page that was named as `returnTo`: the connection that its address brought back, or null where it brought none.
-   * Rejects with `handed_over` in a window whose opener has taken it.
+   * Rejects with `handed_over` in a window whose opener has taken it. An address that no attempt of this tab brought here
+   * causes no request: rejects with `state_mismatch`, or null where it says that all is done.
    */
   returned(options?: Who): Promise<Connection | null>;
   /** The configured integrations, with this person's status at each. */

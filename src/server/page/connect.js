@@ -19,11 +19,20 @@ const TIMEOUT = 600_000;
 const ACKNOWLEDGE = 1000;
 const LATE = 60_000;
 
-/** The query parameter that names an attempt on its way back, and its value where no window waits for it. */
+// What an integration may be called, by the rule of `IntegrationName::parse` in src/model/name.rs; a test in
+// asset.rs holds the two together. A name stands in paths, where `..` would lead out of Keyferry and to the application.
+const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const RESERVED = "sessions";
+
+/** The query parameter that names an attempt on its way back, and how the name begins where no window waits for it. */
 const ATTEMPT = "keyferry_attempt";
-const REDIRECT = "redirect";
+const REDIRECT = "redirect.";
+const ATTEMPT_NAME = /^(redirect\.)?[0-9a-f]{32}$/;
+/** Every status that an arrival may have: `active`, `unconfirmed`, or the code of an error. */
+const STATUS = /^[a-z][a-z_]{0,39}$/;
 
 const SENTENCES = {
+  __proto__: null,
   aborted: "Connecting was cancelled.",
   authorization_denied: "Access was not granted, so nothing was connected. You can start again at any time.",
   forbidden: "This authorization was begun by somebody else; nothing was connected.",
@@ -54,20 +63,26 @@ export const keyferry = Object.freeze({ connect, returned, list, connection, dis
 
 // Looked at once, before anything else on the page reads the address.
 const arrival = takeArrival();
-const handedOver = arrival && arrival.attempt !== REDIRECT ? handOver(arrival) : Promise.resolve(false);
+// Anybody can write an address: only what this very tab began makes it ask Keyferry for anything.
+const isExpected = arrival !== null && recall(arrival.attempt) === arrival.integration;
+const handedOver = arrival && !arrival.attempt.startsWith(REDIRECT) ? handOver(arrival) : Promise.resolve(false);
 let isArrivalFinished = false;
 
 function connect(integration, options = {}) {
+  if (!isName(integration)) return Promise.reject(misnamed());
   if (options.signal?.aborted) return Promise.reject(new KeyferryError("aborted"));
   if (options.popup === false) return leave(integration, options);
+  const name = randomName();
+  // The window takes a copy along, and so knows the attempt for its own should this page be gone when it comes back.
+  remember(name, integration);
   // Before anything is waited for: browsers open windows only inside of the click.
   const popup = options.popup ?? window.open("about:blank", "_blank", features());
-  if (!popup) return Promise.reject(new KeyferryError("popup_blocked"));
-  return attempt(integration, options, popup);
+  if (popup) return attempt(integration, options, popup, name);
+  recall(name);
+  return Promise.reject(new KeyferryError("popup_blocked"));
 }
 
-async function attempt(integration, options, popup) {
-  const name = randomName();
+async function attempt(integration, options, popup, name) {
   try {
     const returnTo = options.returnTo === undefined ? undefined : marked(options.returnTo, name);
     const [before, url] = await Promise.all([standing(integration, options), authorize(integration, options, returnTo)]);
@@ -76,13 +91,16 @@ async function attempt(integration, options, popup) {
     const end = await hear({ integration, options, popup, name, before });
     return await finish(integration, end, options);
   } finally {
+    recall(name);
     popup.close();
   }
 }
 
 /** The redirect of the whole page. What is asked for comes back to `returned`. */
 async function leave(integration, options) {
-  const url = await authorize(integration, options, marked(options.returnTo ?? location.href, REDIRECT));
+  const name = REDIRECT + randomName();
+  const url = await authorize(integration, options, marked(options.returnTo ?? location.href, name));
+  remember(name, integration);
   location.assign(url);
   return new Promise(() => {});
 }
@@ -167,7 +185,10 @@ async function returned(options = {}) {
   if (!arrival || isArrivalFinished) return null;
   if (await handedOver) throw new KeyferryError("handed_over");
   isArrivalFinished = true;
+  // Whatever has been connected shows by itself.
+  if (!isExpected && arrival.status === "active") return null;
   try {
+    if (!isExpected) throw new KeyferryError("state_mismatch");
     return await finish(arrival.integration, arrival, options);
   } catch (error) {
     error.integration = arrival.integration;
@@ -180,16 +201,16 @@ async function list(options = {}) {
 }
 
 async function connection(integration, options = {}) {
-  return (await ask(`${encodeURIComponent(integration)}/connection`, options)).json();
+  return (await ask(at(integration, "connection"), options)).json();
 }
 
 async function disconnect(integration, options = {}) {
-  return (await ask(`${encodeURIComponent(integration)}/connection`, options, { method: "DELETE" })).json();
+  return (await ask(at(integration, "connection"), options, { method: "DELETE" })).json();
 }
 
 async function confirm(integration, code, options = {}) {
   const form = { code };
-  return (await ask(`${encodeURIComponent(integration)}/confirm`, options, { method: "POST", form })).json();
+  return (await ask(at(integration, "confirm"), options, { method: "POST", form })).json();
 }
 
 async function* items(integration, options = {}) {
@@ -197,7 +218,7 @@ async function* items(integration, options = {}) {
   for (const name of ["type", "limit", "cursor"]) {
     if (options[name] !== undefined && options[name] !== "") query.set(name, options[name]);
   }
-  const response = await ask(`${encodeURIComponent(integration)}/items?${query}`, options, { accept: "application/x-ndjson" });
+  const response = await ask(at(integration, `items?${query}`), options, { accept: "application/x-ndjson" });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
@@ -228,7 +249,9 @@ async function authorize(integration, options, returnTo) {
   for (const [name, value] of Object.entries(options.variables ?? {})) form[`variables.${name}`] = value;
   if (options.scope) form.scope = Array.isArray(options.scope) ? options.scope.join(" ") : options.scope;
   if (returnTo) form.return_to = returnTo;
-  return (await ask(`${encodeURIComponent(integration)}/authorize`, options, { method: "POST", form })).json();
+  const url = await (await ask(at(integration, "authorize"), options, { method: "POST", form })).json();
+  if (!isOnTheWeb(url)) throw new KeyferryError("unreachable", "Keyferry answered no address to go to.");
+  return url;
 }
 
 /** Where the person stands at that integration. Asked by the list, which answers 200 where there is no connection yet. */
@@ -242,13 +265,29 @@ function isNew(before, now) {
   return now?.status === "active" && now.authorization !== before?.authorization;
 }
 
+/** The path of one of the integration's endpoints. */
+function at(integration, endpoint) {
+  if (!isName(integration)) throw misnamed();
+  return `${integration}/${endpoint}`;
+}
+
+function isName(text) {
+  return typeof text === "string" && NAME.test(text) && text !== RESERVED;
+}
+
+function misnamed() {
+  return new KeyferryError("bad_request", "No integration can be called so.");
+}
+
 async function ask(path, options, { method = "GET", form, accept = "application/json" } = {}) {
+  const url = new URL(path, base);
+  // Beside Keyferry stands the application, and a request with a session or a cookie is not for it.
+  if (!url.href.startsWith(base.href)) throw new KeyferryError("bad_request", "This is no address of Keyferry's.");
   const session = typeof options.session === "function" ? await options.session() : options.session;
   const headers = new Headers({ accept });
   if (session) headers.set("authorization", `Bearer ${session}`);
   if (options.org_id) headers.set("keyferry-org", inUtf8(options.org_id));
   if (options.user_id) headers.set("keyferry-user", inUtf8(options.user_id));
-  const url = new URL(path, base);
   let response;
   try {
     response = await fetch(url, {
@@ -270,11 +309,42 @@ async function ask(path, options, { method = "GET", form, accept = "application/
   throw new KeyferryError(problem.code ?? "unreachable", detail, { status: response.status, connectUrl: problem.connect_url });
 }
 
-/** `returnTo` with the attempt's name. On Keyferry's own origin it goes as a path, whatever name the page was opened by. */
+/**
+ * `returnTo`, which is a page of this origin, with the attempt's name. On Keyferry's own origin it goes as a path, whatever
+ * name the page was opened by.
+ */
 function marked(returnTo, name) {
+  if (!isOnTheWeb(returnTo) || new URL(returnTo, location.href).origin !== location.origin) {
+    throw new KeyferryError("bad_request", "returnTo has to be a page of this page's own origin.");
+  }
   const url = new URL(returnTo, location.href);
   url.searchParams.set(ATTEMPT, name);
   return url.origin === base.origin ? url.pathname + url.search + url.hash : url.href;
+}
+
+/** Whether that is an address of http or https, and nothing that would run here. */
+function isOnTheWeb(address) {
+  return URL.canParse(address, location.href) && /^https?:$/.test(new URL(address, location.href).protocol);
+}
+
+/** Notes in this tab that it began the attempt. Where the browser keeps nothing, it cannot come back through this tab. */
+function remember(name, integration) {
+  try {
+    sessionStorage.setItem(`${ATTEMPT}.${name}`, integration);
+  } catch {
+    // Then only a waiting window hears of its end.
+  }
+}
+
+/** The integration of an attempt that this tab began, which is forgotten with that; null for any other. */
+function recall(name) {
+  try {
+    const integration = sessionStorage.getItem(`${ATTEMPT}.${name}`);
+    sessionStorage.removeItem(`${ATTEMPT}.${name}`);
+    return integration;
+  } catch {
+    return null;
+  }
 }
 
 /** What this page's address brings back from an attempt. It holds a one-time code, so it does not stay there. */
@@ -287,6 +357,7 @@ function takeArrival() {
   if (!attempt || !integration || !status) return null;
   for (const name of [ATTEMPT, "integration", "status", "code"]) url.searchParams.delete(name);
   history.replaceState(history.state, "", url);
+  if (!ATTEMPT_NAME.test(attempt) || !isName(integration) || !STATUS.test(status)) return null;
   return { type: "keyferry", attempt, integration, status, code };
 }
 

@@ -173,12 +173,15 @@ function tell({ connection, error }) {
 }
 
 async function begin() {
+  await session.compare(keyferry.list);
   const received = await receive();
   if (received.error?.code === "handed_over") {
     say("Done", "You can close this window.");
     return;
   }
   await load();
+  // Where the list is there, somebody else is spoken for than the address said.
+  if (session.refusal && cards.size > 0) notify(session.refusal);
   tell(received);
   point();
   search.addEventListener("input", filter);
