@@ -3,6 +3,7 @@
 
 mod compat; // the names and order of the page that people come from
 mod edges; // cursors, limits, wrong records
+mod endings; // lists that end before they are whole
 pub(crate) mod expected; // what the samples are as items
 mod failing; // waits, refusals, broken answers, and what is kept
 mod leaving; // a client that goes

@@ -1,7 +1,7 @@
 //! The lists of HubSpot, Notion and Airtable: the same items, in the same order, by every way in which a list is given
 //! out, and from every place in it.
 
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -126,14 +126,19 @@ async fn from_every_place(scene: &Scene, name: &str, expected: &[Value]) {
 
 /// `keyferry items`, as it is typed.
 async fn typed(scene: &Scene, name: &str, arguments: &[&str]) -> Vec<Value> {
+    let (status, process) = command(scene, name, arguments).await;
+    assert!(status.success(), "{status}: {}{}", process.stdout(), process.stderr());
+    process.stdout().lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// The same to its end, however it ended.
+pub(super) async fn command(scene: &Scene, name: &str, arguments: &[&str]) -> (ExitStatus, Process) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyferry"));
     command.env_clear().args(["items", name, "--org", "analytical", "--user", "ada"]);
     command.args(["--url", scene.keyferry.public_url()]).args(arguments);
     let mut process = Process::start("keyferry items", command);
     process.close_stdin();
-    let status = process.wait(LIMIT).await;
-    assert!(status.success(), "{status}: {}{}", process.stdout(), process.stderr());
-    process.stdout().lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+    (process.wait(LIMIT).await, process)
 }
 
 /// The fields stand in the contract's order.
