@@ -95,10 +95,11 @@ impl Integration {
     }
 }
 
-/// Orders for [`AuthorizationServer::fault`]: the next answer to a code says of HubSpot's account what HubSpot says.
+/// Orders for [`AuthorizationServer::fault`]: the next answer to a code says of the account what HubSpot and Slack say
+/// of theirs.
 pub(crate) fn hub_patch() -> Value {
     json!({
         "endpoint": "token", "grant_type": "authorization_code", "mode": "patch",
-        "patch": { "hub_id": HUB, "user_id": 71_530_642 },
+        "patch": { "hub_id": HUB, "user_id": 71_530_642, "team": { "id": "T0FIELD", "name": "Fieldnotes" } },
     })
 }
