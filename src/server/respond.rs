@@ -398,11 +398,13 @@ fn items_problem(problem: &items::Problem) -> Problem {
         "upstream_unreachable" => (StatusCode::BAD_GATEWAY, "upstream_unreachable"),
         _ => (StatusCode::BAD_GATEWAY, "upstream_failed"),
     };
+    let stream = &problem.stream;
     let place = match problem.status {
-        Some(status) => format!("(Stream `{}`, HTTP {status}.)", problem.stream),
-        None => format!("(Stream `{}`.)", problem.stream),
+        Some(status) => format!("stream `{stream}`, HTTP {status}"),
+        None => format!("stream `{stream}`"),
     };
-    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &format!("{} {place}", problem.detail)) }
+    let detail = format!("{} ({place}).", problem.detail.trim_end_matches('.'));
+    Problem { retry_after: problem.retry_after, ..Problem::new(status, code, &detail) }
 }
 
 fn application_problem(error: &UpstreamError) -> Problem {

@@ -58,12 +58,6 @@ async fn github_leads_on_in_a_header_and_refuses_when_it_is_busy() {
     whole(&list.items, &list.problems, &expected);
     assert_eq!(scene.vendors.take().await.len(), 3);
 
-    // Busy for an hour: told, with what was read.
-    scene.vendors.fault(busy(now + 3600)).await;
-    let list = scene.lines("github", &[]).await;
-    assert_eq!((list.items.as_slice(), list.codes()), (&expected[..2], vec!["rate_limited"]));
-    assert!(list.problems[0]["retry_after"].as_u64().is_some_and(|wait| wait > 3000), "{:?}", list.problems);
-
     // Forbidden, and not for being busy.
     let forbidden = json!({
         "match": "page=2", "mode": "answer", "status": 403, "headers": { "x-ratelimit-remaining": "41" },
@@ -71,6 +65,15 @@ async fn github_leads_on_in_a_header_and_refuses_when_it_is_busy() {
     scene.vendors.fault(forbidden).await;
     let list = scene.lines("github", &[]).await;
     assert_eq!((list.items.len(), list.codes()), (2, vec!["upstream_refused"]));
+
+    // Busy for an hour: told, with what was read, and nobody asks again.
+    scene.vendors.fault(busy(now + 3600)).await;
+    let list = scene.lines("github", &[]).await;
+    assert_eq!((list.items.as_slice(), list.codes()), (&expected[..2], vec!["rate_limited"]));
+    assert!(list.problems[0]["retry_after"].as_u64().is_some_and(|wait| wait > 3000), "{:?}", list.problems);
+    scene.vendors.take().await;
+    scene.get("github", &[], "*/*").await.expect_problem(429, "rate_limited");
+    assert_eq!(scene.vendors.take().await, []);
 }
 
 #[tokio::test]
