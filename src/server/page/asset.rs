@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_script_takes_no_name_that_leads_elsewhere() {
-        for text in ["hubspot", "a", "0", "google-drive_2", "sessions", "session", "", ".", "..", "%2e%2e", "-a", "_a"] {
+        for text in ["hubspot", "a", "0", "google-drive_2", "sessions", "session", "", ".", "..", "%2e%2e", "-a", "_a"]
+        {
             check_name(text);
         }
         for text in ["a/b", "a\\b", "a\n", "\na", "a ", "A", "ä", "a?b", "a#b", &"a".repeat(63), &"a".repeat(64)] {
