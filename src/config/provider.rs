@@ -18,10 +18,10 @@ use std::sync::Arc;
 use self::capture::Captures;
 use self::host::HostRule;
 use self::names::Names;
-use super::problem::{Fault, Problem};
+use super::problem::{Fault, Problem, quoted};
 use super::reader::Table;
-use crate::items::{Plan, Policy};
-use crate::mapping::Phrase;
+use crate::items::{Plan, Policy, Stream};
+use crate::mapping::{Phrase, Root};
 use crate::model::ProviderId;
 use crate::oauth::{Protocol, Variable};
 use crate::provider::Provider;
@@ -49,7 +49,14 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     let mut variables = variables::read(table, &mut names);
     let Oauth { protocol, sunset, guards } = read_oauth(table, &mut names, allow_http);
     let api = table.table("api", "How to call.", |table| api::read(table, &names, allow_http));
-    let items = table.optional_table("items", "What to load.", |table| items::read(table, &names));
+    let mut warnings = Vec::new();
+    let before = table.context().report.count();
+    let items = table.optional_table("items", "What to load.", |table| items::read(table, &names, &mut warnings));
+    if let Some(budget) = api.as_ref().and_then(|api| api.budget.as_ref())
+        && table.context().report.count() == before
+    {
+        check_budget(table, budget, items.as_deref().unwrap_or_default());
+    }
 
     let mut protocol = protocol?;
     let ReadApi { api, guards: api_guards, policy, budget } = api?;
@@ -57,7 +64,7 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     let guards = guards.into_iter().chain(api_guards).fold(BTreeMap::new(), merge_guard);
     apply_guards(&guards, &mut variables, &mut protocol);
     check_defaults(table, &variables);
-    let warnings = sunset.into_iter().collect();
+    warnings.extend(sunset);
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
     let items = Arc::new(items);
@@ -121,6 +128,24 @@ fn apply_guards(guards: &Guards, variables: &mut BTreeMap<String, Variable>, pro
             continue;
         };
         pattern.get_or_insert_with(|| guard.pattern());
+    }
+}
+
+/// A budget that hangs on a parent is one only where some request has it.
+fn check_budget(table: &Table<'_>, budget: &Phrase, streams: &[Stream]) {
+    let parent = |stream: &Stream| stream.parent.and_then(|parent| streams.get(parent));
+    let has_parent = streams.iter().any(|stream| stream.parent.is_some());
+    let has_grandparent = streams.iter().filter_map(parent).any(|stream| stream.parent.is_some());
+    let missing = budget.references().find_map(|reference| match reference.root() {
+        Root::Parent if !has_parent => Some((reference, "no stream has a parent")),
+        Root::Grandparent if !has_grandparent => Some((reference, "no stream's parent has a parent")),
+        _ => None,
+    });
+    if let Some((reference, why)) = missing {
+        let mut place = table.place("api");
+        place.key = "api.rate.key".into();
+        let fault = Fault::new(format!("asks for {}, but {why}", quoted(&reference.text())), "write `connection`");
+        table.context().report.mistake(place.problem(fault));
     }
 }
 

@@ -1,5 +1,6 @@
 //! From one page to the following one.
 
+mod circle;
 mod link;
 mod next_url;
 
@@ -9,6 +10,7 @@ use url::Url;
 
 use crate::mapping::{Path, Phrase};
 
+pub(super) use circle::Circle;
 pub(super) use next_url::is_below_base;
 
 /// How the pages of a stream follow each other.
@@ -18,11 +20,13 @@ pub struct Paging {
     pub turning: Turning,
     /// `false` in an answer says that it is the last one, whatever else it holds.
     pub more: Option<Path>,
+    /// `true` in an answer says the same.
+    pub last: Option<Path>,
     /// How many records there are in all; for counted pages.
     pub total: Option<Path>,
     /// Where the page size goes.
     pub size: Option<Insert>,
-    /// The page size.
+    /// The page size: what is asked for, and without `size` what the provider's pages hold anyway.
     pub n: Option<u64>,
     /// Most pages; more is a problem.
     pub max: u64,
@@ -76,7 +80,12 @@ pub enum PageState {
     /// Behind so many records.
     Offset(u64),
     /// With this number.
-    Number(u64),
+    Number {
+        /// The number.
+        number: u64,
+        /// How many records came before.
+        before: u64,
+    },
     /// At this path and query below the base URL.
     Url(String),
 }
@@ -88,6 +97,8 @@ pub(super) enum Stuck {
     Repeated,
     /// The URL lies outside the base URL.
     Foreign,
+    /// What should lead there is a list or an object.
+    Unreadable,
 }
 
 /// What an answer says about the following page before its records are taken.
@@ -104,7 +115,7 @@ impl Paging {
             Turning::Cursor { cursor: path, .. } | Turning::NextUrl(path) => Some(path),
             Turning::Offset(_) | Turning::Number { .. } | Turning::Link => None,
         };
-        [turning, self.more.as_ref(), self.total.as_ref()].into_iter().flatten()
+        [turning, self.more.as_ref(), self.last.as_ref(), self.total.as_ref()].into_iter().flatten()
     }
 
     /// Reads what leads on. `asked` is the path and query of the answered request.
@@ -115,14 +126,21 @@ impl Paging {
         };
         let filled = |path: &Path| path.first(page).filter(|value| value.as_str() != Some(""));
         let next = match &self.turning {
-            Turning::Cursor { cursor, .. } => filled(cursor)
-                .filter(|value| value.is_string() || value.is_number())
-                .map(|value| Ok(PageState::Cursor(value.clone()))),
+            Turning::Cursor { cursor, .. } => match filled(cursor) {
+                Some(value @ (Value::String(_) | Value::Number(_))) => Some(Ok(PageState::Cursor(value.clone()))),
+                other => other.filter(|value| is_nested(value)).map(|_| Err(Stuck::Unreadable)),
+            },
             Turning::Link => link::next(headers).map(|target| url(&target)),
-            Turning::NextUrl(path) => filled(path).and_then(Value::as_str).map(url),
+            Turning::NextUrl(path) => match filled(path) {
+                Some(Value::String(text)) => Some(url(text)),
+                other => other.filter(|value| is_nested(value)).map(|_| Err(Stuck::Unreadable)),
+            },
             Turning::Offset(_) | Turning::Number { .. } => None,
         };
-        let ends = self.more.as_ref().is_some_and(|more| more.first(page) == Some(&Value::Bool(false)));
+        let says = |path: &Option<Path>, flag: bool| {
+            path.as_ref().is_some_and(|path| path.first(page) == Some(&Value::Bool(flag)))
+        };
+        let ends = says(&self.more, false) || says(&self.last, true);
         let total = self.total.as_ref().and_then(|total| total.first(page)?.as_u64());
         Signs { ends, total, next }
     }
@@ -138,27 +156,33 @@ impl Paging {
             Turning::Offset(_) => {
                 let before = if let PageState::Offset(before) = state { *before } else { 0 };
                 let read = before.saturating_add(listed);
-                (self.is_followed(listed, read, signs.total)).then_some(PageState::Offset(read))
+                is_followed(listed, read, signs.total).then_some(PageState::Offset(read))
             }
             Turning::Number { first, .. } => {
-                let number = if let PageState::Number(number) = state { *number } else { *first };
-                let pages = number.saturating_sub(*first).saturating_add(1);
-                let read = pages.saturating_mul(self.n.unwrap_or(listed));
-                (self.is_followed(listed, read, signs.total)).then(|| PageState::Number(number.saturating_add(1)))
+                let (number, before) =
+                    if let PageState::Number { number, before } = state { (*number, *before) } else { (*first, 0) };
+                let read = before.saturating_add(listed);
+                // Pages of a size that is the provider's own may list fewer records than the total counts.
+                let counted = match (self.n, &self.size) {
+                    (Some(n), None) => number.saturating_sub(*first).saturating_add(1).saturating_mul(n),
+                    _ => read,
+                };
+                let next = PageState::Number { number: number.saturating_add(1), before: read };
+                is_followed(listed, counted, signs.total).then_some(next)
             }
         };
         next.map(Ok)
     }
+}
 
-    /// An empty page ends counted ones. A short one does only where nothing better is said: a provider may give fewer
-    /// records than were asked for.
-    fn is_followed(&self, listed: u64, read: u64, total: Option<u64>) -> bool {
-        listed > 0
-            && match total {
-                Some(total) => read < total,
-                None => self.more.is_some() || self.n.is_none_or(|n| listed >= n),
-            }
-    }
+/// An empty page ends counted ones, and so does the total. A short one does not: a provider may give fewer records than
+/// were asked for.
+fn is_followed(listed: u64, read: u64, total: Option<u64>) -> bool {
+    listed > 0 && total.is_none_or(|total| read < total)
+}
+
+fn is_nested(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 impl PageState {
@@ -171,58 +195,8 @@ impl PageState {
                 matches!(turning, Some(Turning::Cursor { .. })) && (value.is_string() || value.is_number())
             }
             Self::Offset(_) => matches!(turning, Some(Turning::Offset(_))),
-            Self::Number(_) => matches!(turning, Some(Turning::Number { .. })),
+            Self::Number { .. } => matches!(turning, Some(Turning::Number { .. })),
             Self::Url(_) => matches!(turning, Some(Turning::Link | Turning::NextUrl(_))),
         }
-    }
-}
-
-/// Notices that pages go in a circle, in the space of one page's cursor (Brent's method): each is compared with the one
-/// before it and with one further back, which moves up at every power of two.
-#[derive(Clone, Debug)]
-pub(super) struct Circle {
-    kept: PageState,
-    since: u64,
-    until: u64,
-}
-
-impl Circle {
-    pub(super) fn new() -> Self {
-        Self { kept: PageState::First, since: 0, until: 1 }
-    }
-
-    /// Whether this page has been seen. `before` is the page that led to it.
-    pub(super) fn closes(&mut self, before: &PageState, next: &PageState) -> bool {
-        if next == before || *next == self.kept {
-            return true;
-        }
-        self.since += 1;
-        if self.since == self.until {
-            self.kept = next.clone();
-            self.since = 0;
-            self.until = self.until.saturating_mul(2);
-        }
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_circle_of_any_length_is_noticed_and_a_line_is_not() {
-        fn pages_until_noticed(tail: u64, length: u64) -> u64 {
-            let cursor = |at: u64| PageState::Cursor((if at < tail { at } else { tail + (at - tail) % length }).into());
-            let mut circle = Circle::new();
-            (1..).find(|at| circle.closes(&cursor(at - 1), &cursor(*at))).expect("a circle")
-        }
-        assert_eq!(pages_until_noticed(0, 1), 1);
-        for (tail, length) in [(0, 2), (5, 1), (3, 7), (100, 40)] {
-            let noticed = pages_until_noticed(tail, length);
-            assert!(noticed <= 4 * (tail + length), "{tail} {length}: {noticed}");
-        }
-        let mut circle = Circle::new();
-        assert!((1..10_000u64).all(|at| !circle.closes(&PageState::Offset(at - 1), &PageState::Offset(at))));
     }
 }

@@ -28,7 +28,7 @@ pub struct Stream {
     pub method: Method,
     /// Below the base URL; begins with `/`.
     pub path: Phrase,
-    /// Query parameters.
+    /// Query parameters; one whose value is null is left out.
     pub query: Vec<(String, Source)>,
     /// Headers; one whose value is null is left out.
     pub headers: Vec<(HeaderName, Source)>,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::page::{PageState, is_below_base};
+use super::page::{Circle, PageState, is_below_base};
 
 /// A place between two items, from which another walk of the same plan goes on.
 ///
@@ -27,9 +27,11 @@ pub(super) struct LevelPosition {
     pub(super) pages: u64,
     /// How many of the page's records are done.
     pub(super) done: u64,
+    /// The pages before it that a provider must not lead back to.
+    pub(super) circle: Circle,
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Deeper than any file nests its streams.
 const MOST_LEVELS: u64 = 64;
 
@@ -48,13 +50,15 @@ impl Position {
                 PageState::Cursor(Value::String(cursor)) => (1, Some(cursor.clone())),
                 PageState::Cursor(cursor) => (2, Some(cursor.to_string())),
                 PageState::Offset(offset) => (3, Some(offset.to_string())),
-                PageState::Number(number) => (4, Some(number.to_string())),
+                PageState::Number { number, before } => (4, Some(format!("{number} {before}"))),
                 PageState::Url(url) => (5, Some(url.clone())),
             };
             bytes.push(tag);
             if let Some(payload) = payload {
                 text(&mut bytes, &payload);
             }
+            number(&mut bytes, level.circle.marks().len() as u64);
+            level.circle.marks().iter().for_each(|mark| bytes.extend_from_slice(&mark.to_be_bytes()));
         }
         bytes
     }
@@ -123,11 +127,22 @@ impl<'a> Reader<'a> {
             1 => PageState::Cursor(self.text()?.into()),
             2 => PageState::Cursor(serde_json::from_str(self.text()?).ok().filter(Value::is_number)?),
             3 => PageState::Offset(self.text()?.parse().ok()?),
-            4 => PageState::Number(self.text()?.parse().ok()?),
+            4 => {
+                let (number, before) = self.text()?.split_once(' ')?;
+                PageState::Number { number: number.parse().ok()?, before: before.parse().ok()? }
+            }
             5 => PageState::Url(self.text().filter(|url| is_below_base(url))?.to_owned()),
             _ => return None,
         };
-        Some(LevelPosition { stream, state, pages, done })
+        let count = self.number().filter(|count| *count <= Circle::MOST)?;
+        let circle = Circle::of((0..count).map(|_| self.mark()).collect::<Option<_>>()?);
+        Some(LevelPosition { stream, state, pages, done, circle })
+    }
+
+    fn mark(&mut self) -> Option<u64> {
+        let (mark, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u64::from_be_bytes(*mark))
     }
 }
 
@@ -143,14 +158,15 @@ mod tests {
             ".{0,20}".prop_map(|text| PageState::Cursor(text.into())),
             any::<i64>().prop_map(|number| PageState::Cursor(number.into())),
             any::<u64>().prop_map(PageState::Offset),
-            any::<u64>().prop_map(PageState::Number),
+            any::<(u64, u64)>().prop_map(|(number, before)| PageState::Number { number, before }),
             "/[a-z]{1,5}(\\?[a-z=%0-9]{0,9})?".prop_map(PageState::Url),
         ]
     }
 
     fn position() -> impl Strategy<Value = Position> {
-        let level = ("[a-zé]{1,9}", state(), any::<u64>(), any::<u64>())
-            .prop_map(|(stream, state, pages, done)| LevelPosition { stream, state, pages, done });
+        let circle = prop::collection::vec(any::<u64>(), 0..=17).prop_map(Circle::of);
+        let level = ("[a-zé]{1,9}", state(), any::<u64>(), any::<u64>(), circle)
+            .prop_map(|(stream, state, pages, done, circle)| LevelPosition { stream, state, pages, done, circle });
         (prop::collection::vec(level, 1..4), any::<u64>()).prop_map(|(levels, given)| Position { levels, given })
     }
 
@@ -181,7 +197,8 @@ mod tests {
     #[test]
     fn a_foreign_url_is_not_a_position() {
         fn check(url: &str, expected: bool) {
-            let level = LevelPosition { stream: "s".into(), state: PageState::Url(url.into()), pages: 1, done: 0 };
+            let (stream, state) = ("s".into(), PageState::Url(url.into()));
+            let level = LevelPosition { stream, state, pages: 1, done: 0, circle: Circle::default() };
             let bytes = Position { levels: vec![level], given: 0 }.encode();
             assert_eq!(Position::decode(&bytes).is_some(), expected, "{url}");
         }

@@ -62,7 +62,7 @@ fn inserts<'a>(stream: &'a Stream, state: &PageState) -> Vec<(&'a Insert, Value)
     match (&paging.turning, state) {
         (Turning::Cursor { into, .. }, PageState::Cursor(cursor)) => inserts.push((into, cursor.clone())),
         (Turning::Offset(into), PageState::Offset(offset)) => inserts.push((into, (*offset).into())),
-        (Turning::Number { into, .. }, PageState::Number(number)) => inserts.push((into, (*number).into())),
+        (Turning::Number { into, .. }, PageState::Number { number, .. }) => inserts.push((into, (*number).into())),
         // A cursor is not sent with the first request: null or empty ones may be refused.
         _ => {}
     }
@@ -85,7 +85,11 @@ fn path_and_query(stream: &Stream, state: &PageState, scope: &Scope<'_>) -> Opti
         |name: &str| inserts.iter().any(|(insert, _)| matches!(insert, Insert::Query(other) if other == name));
     if !paging.is_some_and(|paging| paging.only) {
         for (name, source) in stream.query.iter().filter(|(name, _)| !inserted(name)) {
-            pair(name, &source.text(scope)?);
+            match source.text(scope) {
+                Some(value) => pair(name, &value),
+                None if is_nested(&source.evaluate(scope)) => return None,
+                None => {}
+            }
         }
     }
     for (insert, value) in &inserts {
@@ -118,6 +122,11 @@ fn body(stream: &Stream, state: &PageState, scope: &Scope<'_>) -> Option<Vec<u8>
         set(&mut body, way, value);
     }
     Some(body.to_string().into_bytes())
+}
+
+/// Whether the value cannot stand in a query.
+fn is_nested(value: &Value) -> bool {
+    value.is_array() || value.is_object()
 }
 
 /// Sets a member, making the tables on the way to it.

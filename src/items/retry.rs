@@ -22,7 +22,7 @@ pub struct Policy {
     pub refresh_on: Vec<Condition>,
     /// On a success, this has to be true: errors may come with status 200.
     pub ok_path: Option<Path>,
-    /// On a success, this has to select nothing.
+    /// On a success, this has to select nothing, or nothing that says something.
     pub error_path: Option<Path>,
 }
 
@@ -164,7 +164,7 @@ impl Policy {
     fn is_error(&self, body: Option<&Value>) -> bool {
         let Some(body) = body else { return false };
         let not_ok = self.ok_path.as_ref().is_some_and(|path| path.first(body) != Some(&Value::Bool(true)));
-        not_ok || self.error_path.as_ref().is_some_and(|path| path.first(body).is_some())
+        not_ok || self.error_path.as_ref().and_then(|path| path.first(body)).is_some_and(|error| !is_empty(error))
     }
 }
 
@@ -187,6 +187,17 @@ impl Condition {
                 Some(body) => path.text(body).is_some_and(|text| equals(&text)),
                 None => false,
             })
+    }
+}
+
+/// Whether it is how a provider writes that there is no error.
+fn is_empty(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
     }
 }
 

@@ -21,7 +21,7 @@ use super::page::Stuck;
 use super::position::LevelPosition;
 use super::problem::{Kind, Trouble, note};
 use super::retry::{Asked, Came, Verdict};
-use super::{PageRequest, Plan, Problem};
+use super::{PageRequest, PageState, Plan, Problem};
 use crate::mapping::{Scope, Taken};
 use crate::model::{Item, Timestamp};
 
@@ -142,6 +142,7 @@ impl Walk {
             _ if plan.policy.reads_body(status) => plan.read(level.stream, body),
             _ => None,
         };
+        let is_blank = status == 204 || is_blank(answer.body);
         let asked = self.asked(&plan, level);
         let came = Came { status, headers, body: body.as_ref() };
         let verdict = plan.policy.judge(asked, came, now, jitter);
@@ -152,7 +153,11 @@ impl Walk {
         };
         let pause = pause.filter(|_| plan.policy.says_too_many(came));
         match (verdict, body) {
-            (Verdict::Use, Some(page)) => self.take(&plan, page, headers),
+            (Verdict::Use, Some(page)) => {
+                if !self.take(&plan, page, headers, is_blank) {
+                    self.fail(Trouble { status: Some(status), ..Kind::Unreadable.into() });
+                }
+            }
             (Verdict::Use, None) => self.fail(Trouble { status: Some(status), ..Kind::Unreadable.into() }),
             (verdict, _) => self.follow(verdict, Some(status)),
         }
@@ -213,7 +218,10 @@ impl Walk {
                 Some((position, child)) => {
                     self.levels[depth].child = position + 1;
                     match self.given_up[child] {
-                        Some(trouble) => self.note(child, trouble, 1),
+                        Some(trouble) => {
+                            self.held.miss(depth + 1);
+                            self.note(child, trouble, 1);
+                        }
                         None => self.descend_to(Level::first(child)),
                     }
                 }
@@ -302,25 +310,30 @@ impl Walk {
         let most = self.plan.stream(level.stream).paging.as_ref().map_or(1, |paging| paging.max);
         if level.pages + 1 >= most {
             let stream = level.stream;
-            self.note(stream, Kind::TooManyPages.into(), 1);
+            self.lack(stream, Kind::TooManyPages.into());
             return self.leave();
         }
         level.turn_to(next);
         self.ask();
     }
 
-    /// Takes a page: what leads on, then its records.
-    fn take(&mut self, plan: &Plan, mut page: Value, headers: &HeaderMap) {
+    /// Takes a page: what leads on, then its records. False, and nothing is taken, when it is the first one and has nothing
+    /// where its records should be, though it does say something.
+    fn take(&mut self, plan: &Plan, mut page: Value, headers: &HeaderMap, is_blank: bool) -> bool {
         let depth = self.levels.len() - 1;
         let index = self.levels[depth].stream;
         let stream = plan.stream(index);
         let incomplete = stream.incomplete.as_ref().and_then(|path| path.first(&page));
-        if incomplete.is_some_and(|sign| *sign != Value::Bool(false)) {
-            self.note(index, Kind::Incomplete.into(), 1);
-        }
+        let is_incomplete = incomplete.is_some_and(|sign| *sign != Value::Bool(false));
         let signs =
             stream.paging.as_ref().map(|paging| paging.signs(&page, headers, self.base.as_ref(), &self.asked_at));
-        let Taken { nodes, listed } = stream.records.take(&mut page);
+        let Taken { nodes, listed, is_there } = stream.records.take(&mut page);
+        if !is_there && !is_blank && self.levels[depth].state == PageState::First {
+            return false;
+        }
+        if is_incomplete {
+            self.lack(index, Kind::Incomplete.into());
+        }
         let level = &mut self.levels[depth];
         let next =
             stream.paging.as_ref().zip(signs).and_then(|(paging, signs)| paging.turn(&level.state, signs, listed));
@@ -336,10 +349,12 @@ impl Walk {
         match next {
             None => {}
             Some(Ok(next)) => self.levels[depth].next = Some(next),
-            Some(Err(Stuck::Repeated)) => self.note(index, Kind::CursorRepeated.into(), 1),
-            Some(Err(Stuck::Foreign)) => self.note(index, Kind::ForeignPage.into(), 1),
+            Some(Err(Stuck::Repeated)) => self.lack(index, Kind::CursorRepeated.into()),
+            Some(Err(Stuck::Foreign)) => self.lack(index, Kind::ForeignPage.into()),
+            Some(Err(Stuck::Unreadable)) => self.lack(index, Kind::Unreadable.into()),
         }
         self.descend();
+        true
     }
 
     fn descend_to(&mut self, level: Level) {
@@ -412,7 +427,7 @@ impl Walk {
     /// Gives the innermost level up. Without a token nothing else can be read either.
     fn fail(&mut self, trouble: Trouble) {
         let Some(index) = self.levels.last().map(|level| level.stream) else { return };
-        self.note(index, trouble, 1);
+        self.lack(index, trouble);
         if trouble.kind == Kind::Unauthorized {
             self.phase = Phase::Ended;
             return;
@@ -424,7 +439,21 @@ impl Walk {
         self.leave();
     }
 
+    /// Notes that records of the innermost level are missing.
+    fn lack(&mut self, index: usize, trouble: Trouble) {
+        if let Some(depth) = self.levels.len().checked_sub(1) {
+            self.held.miss(depth);
+        }
+        self.note(index, trouble, 1);
+    }
+
     fn note(&mut self, index: usize, trouble: Trouble, times: u64) {
         note(&mut self.problems, &self.plan.stream(index).name, trouble, times);
     }
+}
+
+/// Whether a JSON text says nothing at all.
+fn is_blank(json: &[u8]) -> bool {
+    let filled = json.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    matches!(filled.take(5).collect::<Vec<u8>>().as_slice(), b"" | b"{}" | b"[]" | b"null")
 }

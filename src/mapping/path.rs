@@ -5,6 +5,7 @@
 //! evaluated several times for every record of a million, and the library notes where each node stands. All others go
 //! through the library, which also decides what is a path at all. A property test holds both to the same answers.
 
+mod listing;
 mod steps;
 
 use std::fmt;
@@ -30,8 +31,11 @@ pub struct Path {
 pub struct Taken {
     /// The nodes, in document order.
     pub nodes: Vec<Value>,
-    /// How many the list had that a filter chose from; as many as `nodes` where there is no filter.
+    /// How many members the lists had before the last filter chose from them; as many as `nodes` where that is not known
+    /// ([`Path::counts`]).
     pub listed: usize,
+    /// Whether there is anything where the list should be.
+    pub is_there: bool,
 }
 
 /// The text is not a JSONPath.
@@ -91,7 +95,21 @@ impl Path {
             nodes.push(node.clone());
             true
         });
-        Taken { listed: nodes.len(), nodes }
+        let count = |query: &JpQuery| js_path_process(query, &*document).map_or(0, |nodes| nodes.len());
+        let listed = listing::members(&self.query).map_or(nodes.len(), |members| count(&members));
+        let is_there = count(&listing::place(&self.query)) > 0;
+        Taken { nodes, listed, is_there }
+    }
+
+    /// Whether [`Path::take`] knows how many members there were before a filter: only where nothing but the last step that
+    /// can select several nodes leaves any of them out, and that one is a filter if it does.
+    pub fn counts(&self) -> bool {
+        listing::members(&self.query).is_some()
+    }
+
+    /// Whether the path ends in what selects members: `[*]`, `[?…]` or `[a:b]`.
+    pub fn ends_in_members(&self) -> bool {
+        listing::ends_in_members(&self.query)
     }
 
     /// Adds to a tree what the path looks at on its way, and answers the part in which its nodes lie: the whole, where
@@ -185,13 +203,59 @@ mod tests {
             let mut document = json!({ "rows": [{ "id": 1 }, { "id": 2, "gone": true }], "next": "n" });
             let taken = Path::parse(path).expect("a path").take(&mut document);
             assert_eq!((Value::Array(taken.nodes), taken.listed, document), (nodes, listed, rest), "{path}");
+            assert_eq!(taken.is_there, !path.contains("absent"), "{path}");
         }
         let rest = || json!({ "rows": [], "next": "n" });
         let whole = || json!({ "rows": [{ "id": 1 }, { "id": 2, "gone": true }], "next": "n" });
         check("$.rows[*]", json!([{ "id": 1 }, { "id": 2, "gone": true }]), 2, rest());
         check("$.rows[?@.gone != true]", json!([{ "id": 1 }]), 2, rest());
-        check("$.rows[?@.id > 1]", json!([{ "id": 2, "gone": true }]), 1, whole());
+        check("$.rows[?@.id > 1]", json!([{ "id": 2, "gone": true }]), 2, whole());
+        check("$.rows[?@.id > 1 && @.gone]", json!([{ "id": 2, "gone": true }]), 2, whole());
+        check("$.rows[?@.id > 1].id", json!([2]), 2, whole());
+        check("$.rows[*].gone", json!([true]), 2, whole());
+        check("$..rows[?@.id > 5]", json!([]), 2, whole());
+        check("$.next[?@.id]", json!([]), 0, whole());
         check("$.absent[*]", json!([]), 0, whole());
+        check("$.absent[?@.id > 1]", json!([]), 0, whole());
+        check("$.absent", json!([]), 0, whole());
+    }
+
+    #[test]
+    fn members_of_several_lists_are_counted_together() {
+        fn check(path: &str, nodes: usize, listed: usize) {
+            let mut document = json!({ "groups": [
+                { "rows": [{ "id": 1 }, { "id": 2, "name": "b" }] }, { "rows": [{ "id": 3, "name": "a" }] }, {},
+            ] });
+            let taken = Path::parse(path).expect("a path").take(&mut document);
+            assert_eq!((taken.nodes.len(), taken.listed), (nodes, listed), "{path}");
+        }
+        check("$.groups[*].rows[?@.id == 2]", 1, 3);
+        check("$.groups[*].rows[?@.name == 'a']", 1, 3);
+        check("$.groups[*].rows[?match(@.name, 'b')]", 1, 3);
+        check("$.groups[?@.rows]", 2, 3);
+        check("$.groups[*].rows[*]", 3, 3);
+    }
+
+    #[test]
+    fn what_is_counted_and_what_selects_members() {
+        fn check(path: &str, counts: bool, ends_in_members: bool) {
+            let read = Path::parse(path).expect("a path");
+            assert_eq!((read.counts(), read.ends_in_members()), (counts, ends_in_members), "{path}");
+        }
+        check("$.rows[*]", true, true);
+        check("$.rows[?@.a > 1]", true, true);
+        check("$.groups[*].rows[?@.a]", true, true);
+        check("$..rows[?@.a]", true, true);
+        check("$.rows[?@.a].node", true, false);
+        check("$.rows", true, false);
+        check("$", true, false);
+        check("$..rows", true, false);
+        check("$.groups[?@.a].rows[*]", false, true);
+        check("$.groups[?@.a].rows[?@.b]", false, true);
+        check("$.rows[1:]", false, true);
+        check("$.rows[0,1]", false, true);
+        check("$..[?@.a]", false, true);
+        check("$..*", false, true);
     }
 
     proptest! {
@@ -207,7 +271,10 @@ mod tests {
             };
             prop_assert_eq!(nodes(&path), nodes(&library));
             prop_assert_eq!(path.first(&document), library.first(&document));
-            prop_assert_eq!(path.take(&mut document.clone()).nodes, nodes(&library));
+            let (taken, other) = (path.take(&mut document.clone()), library.take(&mut document.clone()));
+            prop_assert_eq!(&taken.nodes, &other.nodes);
+            prop_assert_eq!(taken.is_there, other.is_there);
+            prop_assert_eq!(taken.listed, other.listed);
         }
 
         #[test]

@@ -10,16 +10,15 @@ use http::Method;
 use self::source::Target;
 pub(super) use self::source::{Known, known_in_requests};
 use super::api::RESERVED;
-use super::capture::json_path;
 use super::names::Names;
 use super::tables::free_header;
-use crate::config::problem::{Fault, did_you_mean, quoted};
+use crate::config::problem::{Fault, Problem, did_you_mean, quoted};
 use crate::config::reader::{Kind, Table};
-use crate::items::{Fields, Stream};
-use crate::mapping::{Phrase, Source};
+use crate::items::{Fields, Stream, Turning};
+use crate::mapping::{Path, Phrase, Source};
 
-/// Reads the table. The streams are whole only when no mistake was noted.
-pub(super) fn read(table: &mut Table<'_>, names: &Names) -> Option<Vec<Stream>> {
+/// Reads the table. The streams are whole only when no mistake was noted; warnings are said when the provider is used.
+pub(super) fn read(table: &mut Table<'_>, names: &Names, warnings: &mut Vec<Problem>) -> Option<Vec<Stream>> {
     let doc = "Keys for every stream; its own tables are merged into these, its other values replace them.";
     let defaults = table.value("defaults", Kind::Table, doc, |entry| match entry.value() {
         Value::Dict(_, defaults) => Ok(defaults.clone()),
@@ -28,7 +27,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &Names) -> Option<Vec<Stream>> 
     let family = Family::peek(table);
     let defaults = defaults.unwrap_or_default();
     let streams = table.table_list("streams", "One kind of request.", ("defaults", &defaults), |position, table| {
-        stream(table, names, &family, position)
+        stream(table, names, &family, position, warnings)
     });
     if streams.is_empty() && !table.has("streams") {
         table.mistake("streams", "is missing", "write what to ask for, as [[items.streams]]");
@@ -74,7 +73,13 @@ impl Family {
     }
 }
 
-fn stream(table: &mut Table<'_>, names: &Names, family: &Family, position: usize) -> Option<Stream> {
+fn stream(
+    table: &mut Table<'_>,
+    names: &Names,
+    family: &Family,
+    position: usize,
+    warnings: &mut Vec<Problem>,
+) -> Option<Stream> {
     let name = table.parsed("name", "What problems call it.", super::filled);
     match name.as_deref().and_then(|name| family.position(name)) {
         _ if !table.has("name") => table.mistake("name", "is missing", "give the stream a name"),
@@ -103,14 +108,17 @@ fn stream(table: &mut Table<'_>, names: &Names, family: &Family, position: usize
         table.mistake("body", "stands at a GET, which has none", "write `method = \"POST\"`");
     }
     let read = table.boolean("read", "Whether sending it twice does no harm though it is a POST.");
-    let records = table.parsed("records", "JSONPath of the records.", json_path);
+    let records = table.parsed("records", "JSONPath of the records.", |text| json_path(text, "$.results[*]"));
     if !table.has("records") {
         table.mistake("records", "is missing", "write the JSONPath of the records, for example \"$.results[*]\"");
     }
     let doc = "How the pages follow each other.";
     let paging = table.optional_table("page", doc, |table| page::read(table, &known, &method));
+    if let Some(records) = &records {
+        check_records(table, records, paging.as_ref().map(|paging| &paging.turning), warnings);
+    }
     let doc = "JSONPath that selects something, and not `false`, when the provider left records out.";
-    let incomplete = table.parsed("incomplete", doc, json_path);
+    let incomplete = table.parsed("incomplete", doc, |text| json_path(text, "$.incomplete_results"));
     let doc = "Statuses on which a parent is passed over, each with the word `skip`.";
     let skip_on = table.parsed_texts("on_error", doc, skip);
 
@@ -147,6 +155,27 @@ fn stream(table: &mut Table<'_>, names: &Names, family: &Family, position: usize
         fields,
         collect_children,
     })
+}
+
+/// A JSONPath, beside an example of one for this place.
+fn json_path(text: &str, example: &str) -> Result<Path, Fault> {
+    Path::parse(text).map_err(|_| {
+        Fault::new(format!("{} is not a JSONPath", quoted(text)), format!("write for example `{example}`"))
+    })
+}
+
+fn check_records(table: &Table<'_>, records: &Path, turning: Option<&Turning>, warnings: &mut Vec<Problem>) {
+    if matches!(turning, Some(Turning::Offset(_) | Turning::Number { .. })) && !records.counts() {
+        let fault = "leaves records out in such a way that nobody can count them, as `page` does here";
+        table.mistake("records", fault, "filter in its last step only, for example \"$.results[?@.size > 0]\"");
+    }
+    if !records.ends_in_members() {
+        let fault = Fault::new(
+            "ends in neither `[*]` nor `[?…]` nor `[a:b]`, so that a list is one record",
+            "write for example \"$.results[*]\"",
+        );
+        warnings.push(table.place("records").problem(fault));
+    }
 }
 
 fn path(text: &str, known: &Known<'_>) -> Result<Phrase, Fault> {

@@ -95,12 +95,28 @@ fn verdicts() {
     // Errors that look like successes.
     check(GET, 200, &[], json!({ "ok": false, "error": "missing_scope" }), fail(Kind::Refused, 200, None));
     check(GET, 200, &[], json!({}), fail(Kind::Refused, 200, None));
-    check(GET, 200, &[], json!({ "ok": true, "errors": [{}] }), fail(Kind::Refused, 200, None));
+    check(GET, 200, &[], json!({ "ok": true, "errors": [{ "code": 1 }] }), fail(Kind::Refused, 200, None));
     check(GET, 200, &[], json!({ "ok": true, "errors": [] }), Verdict::Use);
 
     check(GET, 404, &[], nothing(), Verdict::Skip);
     check(GET, 302, &[], nothing(), fail(Kind::Refused, 302, None));
     check(GET, 400, &[], nothing(), fail(Kind::Refused, 400, None));
+}
+
+#[test]
+fn an_empty_error_is_none() {
+    fn check(error: Value, expected: Verdict) {
+        let policy = Policy { error_path: Path::parse("$.error").ok(), ..Policy::default() };
+        let body = json!({ "error": error });
+        let came = Came { status: 200, headers: &HeaderMap::new(), body: Some(&body) };
+        assert_eq!(policy.judge(GET, came, Timestamp::from_unix_millis(0), 0.5), expected, "{body}");
+    }
+    for nothing in [json!(null), json!(false), json!(""), json!([]), json!({})] {
+        check(nothing, Verdict::Use);
+    }
+    for error in [json!(true), json!(0), json!("no"), json!([null]), json!({ "code": null })] {
+        check(error, fail(Kind::Refused, 200, None));
+    }
 }
 
 #[test]

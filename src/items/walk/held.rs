@@ -26,6 +26,8 @@ struct Collector {
     depth: usize,
     item: usize,
     ids: Vec<String>,
+    /// Whether all of them could be read.
+    whole: bool,
 }
 
 /// Where an interrupted walk would have to begin.
@@ -53,6 +55,15 @@ impl Held {
         }
     }
 
+    /// Notes that children of this depth are missing: a list that is not whole is none.
+    pub(super) fn miss(&mut self, depth: usize) {
+        if self.collects(depth)
+            && let Some(collector) = self.collectors.last_mut()
+        {
+            collector.whole = false;
+        }
+    }
+
     /// Holds an item back; `collects` says that it waits for children of its own.
     pub(super) fn hold(&mut self, item: Item, depth: usize, collects: bool) {
         if self.collectors.is_empty() {
@@ -61,16 +72,17 @@ impl Held {
             self.given = 0;
         }
         if collects {
-            self.collectors.push(Collector { depth, item: self.items.len(), ids: Vec::new() });
+            self.collectors.push(Collector { depth, item: self.items.len(), ids: Vec::new(), whole: true });
         }
         self.items.push_back(item);
     }
 
     /// Everything below the open record of this depth was read.
     pub(super) fn close(&mut self, depth: usize) {
-        if let Some(Collector { item, ids, .. }) = self.collectors.pop_if(|collector| collector.depth == depth) {
+        if let Some(collector) = self.collectors.pop_if(|collector| collector.depth == depth) {
+            let Collector { item, ids, whole, .. } = collector;
             if let Some(item) = self.items.get_mut(item) {
-                item.children = Some(ids);
+                item.children = whole.then_some(ids);
             }
             self.closed = true;
         }

@@ -15,6 +15,7 @@ pub(super) struct Level {
     pub(super) state: PageState,
     /// How many pages came before it.
     pub(super) pages: u64,
+    /// The pages that came before it, and it.
     pub(super) circle: Circle,
     /// The following page.
     pub(super) next: Option<PageState>,
@@ -37,7 +38,7 @@ impl Level {
             stream,
             state: PageState::First,
             pages: 0,
-            circle: Circle::new(),
+            circle: Circle::default(),
             next: None,
             page: Value::Null,
             records: Vec::new().into_iter(),
@@ -49,18 +50,21 @@ impl Level {
 
     /// Where an earlier walk left it.
     pub(super) fn at(stream: usize, saved: LevelPosition) -> Self {
-        Self { state: saved.state, pages: saved.pages, done: saved.done, ..Self::first(stream) }
+        let LevelPosition { state, pages, done, circle, .. } = saved;
+        Self { state, pages, done, circle, ..Self::first(stream) }
     }
 
     pub(super) fn turn_to(&mut self, next: PageState) {
+        self.pages = self.pages.saturating_add(1);
+        self.circle.pass(&next, self.pages);
         self.state = next;
-        self.pages += 1;
         self.done = 0;
         self.page = Value::Null;
     }
 
     pub(super) fn position(&self, plan: &Plan) -> LevelPosition {
         let stream = plan.stream(self.stream).name.clone();
-        LevelPosition { stream, state: self.state.clone(), pages: self.pages, done: self.done }
+        let (state, circle) = (self.state.clone(), self.circle.clone());
+        LevelPosition { stream, state, pages: self.pages, done: self.done, circle }
     }
 }

@@ -27,7 +27,8 @@ impl Walk {
             }
         } else if let (true, Some(next)) = (top.records.as_slice().is_empty(), &top.next) {
             let level = &mut levels[self.levels.len() - 1];
-            (level.state, level.pages, level.done) = (next.clone(), level.pages + 1, 0);
+            (level.state, level.pages, level.done) = (next.clone(), level.pages.saturating_add(1), 0);
+            level.circle.pass(next, level.pages);
         }
         Some(Position { levels, given })
     }

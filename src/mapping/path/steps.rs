@@ -76,7 +76,7 @@ impl Steps {
         if let Step::Where(filter) = last {
             nodes.retain(|node| filter.holds(node));
         }
-        Some(Taken { nodes, listed })
+        Some(Taken { nodes, listed, is_there: true })
     }
 
     pub(super) fn mark<'w>(&self, mut wanted: &'w mut Wanted) -> &'w mut Wanted {

@@ -341,7 +341,11 @@ fn items_of_provider_files() {
         &stream("page = { cursor = '$.next', into = 'query.after', size = 'query.n' }"),
         &stream("page = { type = 'link', cursor = '$.next', into = 'query.a', total = '$.t', only = true }"),
         &stream("page = { type = 'next_url' }"),
-        &stream("page = { type = 'page', into = 'query.page', total = '$.total' }"),
+        &stream("page = { type = 'offset', into = 'query.offset', n = 50, total = '$.total' }"),
+        &stream("page = { type = 'page', into = 'query.page', n = 50 }"),
+        &stream("page = { cursor = 'next', into = 'query.after', more = 'more', last = 'last' }"),
+        &filtered("$.groups[?@.open].rows[*]", "page = { type = 'page', into = 'query.page' }"),
+        &filtered("$.rows[1:]", "page = { type = 'offset', into = 'query.offset' }"),
         &stream("page = { type = 'offset', into = 'query.o', n = 0, max = 0 }"),
         &item(""),
         &item("id = '$.id', nam = '$.name'"),
@@ -360,6 +364,8 @@ fn items_of_provider_files() {
         &item("id = true"),
         &item("id = { exists = '$.id' }"),
         &item("id = '$.id', directory = 'yes'"),
+        &item("id = '$.id', directory = { path = '$.kind', map = { dir = 'yes' } }"),
+        &item("id = '$.id', directory = { path = '$.kind', map = { dir = true }, default = 0 }"),
         &item("id = '$.id', creation_time = 'yesterday'"),
         &item("id = '$.id', children = ['$.a', 'b']"),
         "[[items.streams]]\nname = 'a'\nparent = 'b'\n[[items.streams]]\nname = 'b'\nparent = 'a'",
@@ -377,6 +383,13 @@ fn rates_and_retries_of_provider_files() {
         "rate = { limit = 0, per = '0s' }",
         "rate = { limit = 5, per = '1s', key = 'base' }",
         "rate = { limit = 5, per = '1s', key = '{$.id}' }",
+        "rate = { limit = 5, per = '1s', key = '{$parent.id}' }",
+        &format!("rate = {{ limit = 5, per = '1s', key = '{{$parent.id}}' }}\n{}", stream("")),
+        &format!(
+            "rate = {{ limit = 5, per = '1s', key = '{{$grandparent.id}}' }}\n{}\n{}",
+            stream(""),
+            stream("parent = 'items'").replace("name = 'items'", "name = 'others'")
+        ),
         "rate = { limit = 5, per = '1s', burst = 2 }",
         "retry = { on = 429 }",
         "retry = { on = ['429'] }",
@@ -407,6 +420,27 @@ fn stream(key: &str) -> String {
     let good = ["name = 'items'", "path = '/items'", "records = '$.rows[*]'", "item = { id = '$.id' }"];
     let good = good.iter().filter(|line| line.split(' ').next() != Some(name)).map(|line| format!("{line}\n"));
     format!("[[items.streams]]\n{}{key}", good.collect::<String>())
+}
+
+/// A stream with these records, and a page rule.
+fn filtered(records: &str, page: &str) -> String {
+    stream(page).replace("$.rows[*]", records)
+}
+
+#[test]
+fn records_that_are_a_list_are_warned_of() {
+    fn check(records: &str, warned: bool) {
+        let used = "[integrations.acme]\nclient_id = 'a'\nclient_secret = 'b'\n";
+        let warnings = Folder::with(used).file("providers/acme.toml", &provider("", &filtered(records, ""))).warnings();
+        let said = warnings.contains("items.streams[0].records  ends in neither `[*]` nor `[?…]` nor `[a:b]`");
+        assert_eq!(said, warned, "{records}: {warnings}");
+    }
+    check("$.rows", true);
+    check("$.data.rows", true);
+    check("$", true);
+    check("$.rows[*]", false);
+    check("$.rows[?@.a > 1]", false);
+    check("$.rows[1:]", false);
 }
 
 /// A stream whose item has these fields.

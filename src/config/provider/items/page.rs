@@ -2,9 +2,9 @@
 
 use http::Method;
 
+use super::json_path;
 use super::source::Known;
 use crate::config::problem::{Fault, quoted};
-use crate::config::provider::capture::json_path;
 use crate::config::reader::Table;
 use crate::items::{Insert, Paging, Turning};
 
@@ -31,7 +31,8 @@ const MOST_PAGES: u64 = 100_000;
 pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) -> Option<Paging> {
     let doc = "`cursor` (the default where `cursor` is set), `offset`, `page`, `link` or `next_url`.";
     let kind = table.word("type", doc, &KINDS);
-    let cursor = table.parsed("cursor", "JSONPath of what leads to the following page.", json_path);
+    let cursor = table
+        .parsed("cursor", "JSONPath of what leads to the following page.", |text| json_path(text, "$.next_cursor"));
     let kind = kind.or(table.has("cursor").then_some(Kind::Cursor));
     let insert = |text: &str| insert(text, method);
     let into = table.parsed("into", "Where that goes: `query.NAME` or `body.a.b`.", insert);
@@ -39,8 +40,9 @@ pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) ->
     let n = table.integer("n", "The page size.", 1..=100_000);
     let first = table.integer("first", "The number of the first page; by default 1.", 0..=1_000_000);
     let max = table.integer("max", "Most pages; more is a problem.", 1..=10_000_000);
-    let more = table.parsed("more", "JSONPath that is `false` on the last page.", json_path);
-    let total = table.parsed("total", "JSONPath of the number of all records.", json_path);
+    let more = table.parsed("more", "JSONPath that is `false` on the last page.", |text| json_path(text, "$.has_more"));
+    let last = table.parsed("last", "JSONPath that is `true` on the last page.", |text| json_path(text, "$.is_last"));
+    let total = table.parsed("total", "JSONPath of the number of all records.", |text| json_path(text, "$.total"));
     let path = table.parsed("path", "Where pages behind the first one are asked for.", |text| super::path(text, known));
     let only = table.boolean("only", "Whether requests for those hold the cursor and nothing else.").unwrap_or(false);
 
@@ -69,8 +71,9 @@ pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) ->
     if size.is_some() && !table.has("n") {
         table.mistake("n", "is missing", "write the page size that goes to `size`");
     }
-    if total.is_some() && kind == Kind::Page && n.is_none() {
-        table.mistake("total", "counts records, and the page size is not known", "write `n`");
+    // Beside a total, `n` says how many records the provider's own pages have.
+    if n.is_some() && !table.has("size") && !(kind == Kind::Page && table.has("total")) {
+        table.mistake("n", "goes nowhere", "write where it is asked for, as `size`, or remove it");
     }
     let turning = match kind {
         Kind::Cursor => Turning::Cursor { cursor: cursor?, into: into? },
@@ -80,7 +83,7 @@ pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) ->
         Kind::NextUrl => Turning::NextUrl(cursor?),
     };
     let max = max.map_or(MOST_PAGES, u64::from);
-    Some(Paging { turning, more, total, size, n: n.map(u64::from), max, path, only })
+    Some(Paging { turning, more, last, total, size, n: n.map(u64::from), max, path, only })
 }
 
 fn insert(text: &str, method: &Method) -> Result<Insert, Fault> {

@@ -117,13 +117,17 @@ impl Known<'_> {
 impl Target {
     /// A constant has to be of the field's type; what an answer brings is checked when it is there.
     pub(super) fn check(self, source: Source) -> Result<Source, Fault> {
+        let takes = |value: &Json| match self {
+            Self::Text => value.is_string() || value.is_number(),
+            Self::Flag => value.is_boolean(),
+            Self::Time => value.as_str().is_some_and(|text| crate::mapping::time::utc(text).is_some()),
+            Self::List => value.is_array(),
+        };
         let fits = match &source {
-            Source::Constant(value) => match self {
-                Self::Text => value.is_string() || value.is_number(),
-                Self::Flag => value.is_boolean(),
-                Self::Time => value.as_str().is_some_and(|text| crate::mapping::time::utc(text).is_some()),
-                Self::List => value.is_array(),
-            },
+            Source::Constant(value) => takes(value),
+            Source::Map { map, default, .. } => {
+                map.iter().map(|(_, value)| value).chain(Some(default)).all(|value| value.is_null() || takes(value))
+            }
             Source::Exists(_) => self == Self::Flag,
             Source::List(_) => self == Self::List,
             Source::Join { .. } | Source::Phrase(_) => matches!(self, Self::Text | Self::Time),
