@@ -38,7 +38,7 @@ await run(
         // No: the popup closes by itself, and the page shows the sentence that came as `detail`.
         const refused = await person.popup(page, () => button(page, `Connect to ${name}`).click());
         await Promise.all([refused.waitForEvent('close'), refuse(refused)]);
-        await page.getByRole('alert').filter({ hasText: 'has not connected an account' }).waitFor();
+        await page.getByRole('alert').filter({ hasText: 'No account is connected yet' }).waitFor();
         assert.equal(seen.credentials.status(), 424);
         const problem = await seen.credentials.json();
         assert.equal(await page.getByRole('alert').innerText(), problem.detail);

@@ -153,7 +153,7 @@ await run({
     await load();
     const failure = own.getByRole('alert').filter({ has: page.getByRole('button', { name: 'Try again' }) });
     await failure.waitFor();
-    assert.equal(await failure.locator('p').innerText(), 'The provider could not be reached.');
+    assert.equal(await failure.locator('p').innerText(), 'The provider could not be reached (stream `contacts`).');
     await assertAccessible(page, 'failure');
 
     await relent(vendors);
