@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Problem;
+use super::{Problem, whole_seconds};
 use crate::broker::BrokerError;
 use crate::items;
 use crate::oauth::DenialReason;
