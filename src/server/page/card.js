@@ -135,7 +135,7 @@ export class Card {
       if (error.code === "aborted") this.page.announce("Cancelled.");
       else this.fail(error);
     }
-    this.page.reload();
+    this.page.changed();
   }
 
   /** A connection has come. */
@@ -157,7 +157,7 @@ export class Card {
     } catch (error) {
       this.fail(error);
     }
-    this.page.reload();
+    this.page.changed();
   }
 
   load() {

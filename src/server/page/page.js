@@ -20,14 +20,28 @@ const page = {
     said.textContent = sentence;
   },
   reload: load,
+  /** Something changed here: other windows of this origin learn of it. */
+  changed() {
+    news.postMessage({ type: "keyferry.changed" });
+    return load();
+  },
 };
 
+const news = new BroadcastChannel("keyferry");
 let loading = null;
+let isStale = false;
 
-/** Asks for the list, once at a time. */
+/** Asks for the list, once at a time. What is told while it is on its way may not be in it: then it is asked again. */
 function load() {
-  loading ??= look().finally(() => {
+  if (loading) {
+    isStale = true;
+    return loading;
+  }
+  loading = look().finally(() => {
     loading = null;
+    if (!isStale) return undefined;
+    isStale = false;
+    return load();
   });
   return loading;
 }
@@ -179,6 +193,8 @@ async function begin() {
     say("Done", "You can close this window.");
     return;
   }
+  // Other windows and the callback of this origin tell; for all else, it is asked again now and then.
+  news.addEventListener("message", load);
   await load();
   // Where the list is there, somebody else is spoken for than the address said.
   if (session.refusal && cards.size > 0) notify(session.refusal);
@@ -187,8 +203,6 @@ async function begin() {
   search.addEventListener("input", filter);
   category.addEventListener("change", filter);
   window.addEventListener("hashchange", point);
-  // Other windows and the callback of this origin tell; for all else, it is asked again now and then.
-  new BroadcastChannel("keyferry").addEventListener("message", load);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && load());
   setInterval(() => document.visibilityState === "visible" && load(), LOOK_AGAIN);
 }
