@@ -1,6 +1,7 @@
 //! JSON in, JSON out: paths, templates and values that provider files are written with, compiled when the file is loaded.
 //! Knows nothing of OAuth, and of HTTP no more than what a field says of time.
 
+mod braces;
 mod path;
 mod source;
 mod template;

@@ -116,13 +116,8 @@ impl From<Kind> for Trouble {
 impl Problem {
     /// Whether something is missing from the result because the provider could not be read.
     pub fn is_failure(&self) -> bool {
-        Self::is_failure_code(self.code)
-    }
-
-    /// The same, from the code alone.
-    pub fn is_failure_code(code: &str) -> bool {
         matches!(
-            code,
+            self.code,
             "rate_limited"
                 | "upstream_unreachable"
                 | "upstream_timeout"

@@ -6,17 +6,15 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::braces::{Piece, pieces};
+
 /// A compiled template. `{{` and `}}` stand for literal braces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Name(String),
-}
+type Part = Piece<String>;
 
 /// Why a text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,42 +42,18 @@ pub(crate) const UNRESERVED_KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').rem
 impl Template {
     /// Compiles the text.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let brace = &rest[at..=at];
-            let after = &rest[at + 1..];
-            if let Some(after_pair) = after.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after_pair;
-                continue;
-            }
-            if brace == "}" {
-                return Err(TemplateError::Unbalanced);
-            }
-            let (name, after_name) = after.split_once('}').ok_or(TemplateError::Unbalanced)?;
-            if !is_name(name) {
-                return Err(TemplateError::NotAName(name.to_owned()));
-            }
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Name(name.to_owned()));
-            rest = after_name;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
+        let name = |name: &str| match is_name(name) {
+            true => Ok(name.to_owned()),
+            false => Err(TemplateError::NotAName(name.to_owned())),
+        };
+        let parts = pieces(text, |rest| rest.find('}'), || TemplateError::Unbalanced, name)?;
         Ok(Self { parts })
     }
 
     /// The names it asks for, in order, repeats included.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Name(name) => Some(name.as_str()),
+            Part::Placeholder(name) => Some(name.as_str()),
             Part::Literal(_) => None,
         })
     }
@@ -115,7 +89,7 @@ impl Template {
         for (position, part) in self.parts.iter().enumerate() {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
-                Part::Name(name) => {
+                Part::Placeholder(name) => {
                     let value = lookup(name)?;
                     match encoding {
                         Encoding::Url if position > 0 => {

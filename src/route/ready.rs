@@ -7,11 +7,11 @@ use std::fmt;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use super::target::{Target, TargetError, check_path};
 use super::{Api, TokenPlace};
-use crate::mapping::{Encoding, Template};
+use crate::mapping::{Encoding, Template, UNRESERVED_KEPT};
 use crate::model::Secret;
 
 /// Everything that a call of one grant needs, rendered.
@@ -72,8 +72,6 @@ pub enum ReadyError {
     #[error("the access token holds bytes that no header may carry")]
     Token,
 }
-
-const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Ready {
     /// Renders what the provider file says with the values of one grant.
@@ -341,7 +339,7 @@ fn is_host_name(host: &str) -> bool {
 }
 
 fn pair(name: &str, value: &str) -> String {
-    format!("{}={}", utf8_percent_encode(name, QUERY_VALUE), utf8_percent_encode(value, QUERY_VALUE))
+    format!("{}={}", utf8_percent_encode(name, UNRESERVED_KEPT), utf8_percent_encode(value, UNRESERVED_KEPT))
 }
 
 fn is_named(part: &str, name: &str) -> bool {

@@ -4,6 +4,7 @@ use percent_encoding::utf8_percent_encode;
 
 use super::reference::{Reference, Scope};
 use super::{SourceError, text_of};
+use crate::mapping::braces::{Piece, pieces};
 use crate::mapping::template::UNRESERVED_KEPT;
 
 /// A compiled text. `{{` and `}}` stand for literal braces.
@@ -13,43 +14,14 @@ pub struct Phrase {
     trim: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
-    Literal(String),
-    Placeholder(Reference),
-}
+type Part = Piece<Reference>;
 
 impl Phrase {
     /// Compiles the text. `trim` takes white space off both ends of what comes of it.
     pub fn parse(text: &str, trim: bool) -> Result<Self, SourceError> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let brace = &rest[at..=at];
-            let after = &rest[at + 1..];
-            if let Some(after_pair) = after.strip_prefix(brace) {
-                literal.push_str(brace);
-                rest = after_pair;
-                continue;
-            }
-            if brace == "}" {
-                return Err(SourceError::Unbalanced);
-            }
-            let end = closing(after).ok_or(SourceError::Unbalanced)?;
-            let reference =
-                Reference::parse(&after[..end]).map_err(|_| SourceError::NotAPlaceholder(after[..end].to_owned()))?;
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Placeholder(reference));
-            rest = &after[end + 1..];
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
+        let placeholder =
+            |inner: &str| Reference::parse(inner).map_err(|_| SourceError::NotAPlaceholder(inner.to_owned()));
+        let parts = pieces(text, closing, || SourceError::Unbalanced, placeholder)?;
         Ok(Self { parts, trim })
     }
 
