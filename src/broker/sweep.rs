@@ -134,7 +134,6 @@ fn is_dying_of_idleness(grant: &Grant, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::model::Secret;
@@ -144,15 +143,10 @@ mod tests {
         fn check(now_days: i64, expected: bool) {
             const DAY: i64 = 86_400_000;
             let grant = Grant {
-                authorization: String::new(),
                 access_token: Secret::new("a"),
                 refresh_token: Some(Secret::new("r")),
-                scopes: vec![],
-                obtained_at: Timestamp::from_unix_millis(0),
-                expires_at: None,
                 refresh_expires_at: Some(Timestamp::from_unix_millis(60 * DAY)),
-                subject: None,
-                captured: BTreeMap::new(),
+                ..Grant::default()
             };
             assert_eq!(
                 is_dying_of_idleness(&grant, Timestamp::from_unix_millis(now_days * DAY)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Secret, Timestamp};
 
 /// The tokens of one connection and what is known of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
     /// Names the authorization that this grant began with; every refresh keeps it. Random, and no secret.
     pub authorization: String,
@@ -94,9 +94,8 @@ mod tests {
             scopes: vec!["read".into()],
             obtained_at: Timestamp::from_unix_millis(obtained_at),
             expires_at: expires_at.map(Timestamp::from_unix_millis),
-            refresh_expires_at: None,
-            subject: None,
             captured: BTreeMap::from([("team".into(), "blue".into())]),
+            ..Grant::default()
         }
     }
 

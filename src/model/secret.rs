@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 /// A secret value: a token, a client secret, a key.
 ///
 /// The wipe on drop is best effort: HTTP libraries keep copies of what they send.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -73,23 +73,15 @@ fn encode(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::mapping::Template;
-    use crate::oauth::{AuthMethod, Client};
+    use crate::oauth::Client;
 
     fn check(protocol: &Protocol, endpoint: &str, expected: &str) {
-        let endpoints = Endpoints {
-            issuer: None,
-            iss_required: false,
-            authorization: endpoint.into(),
-            token: String::new(),
-            refresh: String::new(),
-            revocation: None,
-            auth_method: AuthMethod::ClientSecretPost,
-        };
+        let endpoints = Endpoints { authorization: endpoint.into(), ..Endpoints::default() };
         let client = Client {
             id: "me".into(),
             secret: Some(Secret::new("never")),
             redirect_uri: "http://localhost:8080/integrations/a/oauth2callback".into(),
-            scopes: vec![],
+            ..Client::default()
         };
         // The verifier and challenge of RFC 7636 appendix B.
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");

@@ -116,17 +116,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::oauth::AuthMethod;
 
     fn endpoints(iss_required: bool) -> Endpoints {
         Endpoints {
             issuer: Some("https://as.example".into()),
             iss_required,
-            authorization: String::new(),
-            token: String::new(),
-            refresh: String::new(),
-            revocation: None,
-            auth_method: AuthMethod::None,
+            ..Endpoints::default()
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::Secret;
 
 /// Our OAuth client at one provider.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// RFC 6749 section 2.2.
     pub id: String,

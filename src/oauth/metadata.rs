@@ -32,7 +32,7 @@ pub enum MetadataError {
 }
 
 /// Where the requests of one connection go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     /// The issuer, when it is known.
     pub issuer: Option<String>,
@@ -186,7 +186,7 @@ mod tests {
     use crate::model::Secret;
 
     fn client(secret: Option<&str>) -> Client {
-        Client { id: "me".into(), secret: secret.map(Secret::new), redirect_uri: String::new(), scopes: vec![] }
+        Client { id: "me".into(), secret: secret.map(Secret::new), ..Client::default() }
     }
 
     #[test]

@@ -73,9 +73,10 @@ pub struct Protocol {
 }
 
 /// Client authentication at the token endpoint (RFC 6749 section 2.3, RFC 7591 section 2). Never two at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthMethod {
     /// `client_secret_post`: id and secret in the body.
+    #[default]
     ClientSecretPost,
     /// `client_secret_basic`: id and secret, form-encoded, in an `Authorization: Basic` header.
     ClientSecretBasic,

@@ -200,44 +200,33 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::mapping::Template;
-    use crate::model::Timestamp;
 
     fn client() -> Client {
         Client {
             id: "id:1 %".into(),
             secret: Some(Secret::new("s+e/c=r&t")),
             redirect_uri: "http://localhost:8080/cb".into(),
-            scopes: vec![],
+            ..Client::default()
         }
     }
 
     fn endpoints(auth_method: AuthMethod) -> Endpoints {
         Endpoints {
-            issuer: None,
-            iss_required: false,
             authorization: "https://as.example/authorize".into(),
             token: "https://as.example/token?tenant=1".into(),
             refresh: "https://as.example/refresh".into(),
-            revocation: None,
             auth_method,
+            ..Endpoints::default()
         }
     }
 
     fn grant() -> Grant {
         Grant {
-            authorization: String::new(),
             access_token: Secret::new("AT"),
             refresh_token: Some(Secret::new("RT")),
-            scopes: vec![],
-            obtained_at: Timestamp::from_unix_millis(0),
-            expires_at: None,
-            refresh_expires_at: None,
-            subject: None,
-            captured: BTreeMap::new(),
+            ..Grant::default()
         }
     }
 

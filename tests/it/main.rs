@@ -24,6 +24,7 @@ mod demo; // `keyferry demo`, as a newcomer walks it
 mod items; // items by configuration: shipped files against documented answers, and every rule of the walk
 mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
 mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod mechanisms; // each mechanism of provider files: every byte that is sent, and what comes of the answer
 mod openapi; // what the documents say is what is answered
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod sdk;

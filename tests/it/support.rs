@@ -18,6 +18,7 @@ mod raw;
 mod recorder;
 mod redis;
 mod scenario;
+mod scripted;
 mod sdk;
 mod vendors;
 
@@ -41,6 +42,7 @@ pub(crate) use self::{
     recorder::{Recorded, Recorder},
     redis::Redis,
     scenario::{FrontEnd, run_scenario, type_check},
+    scripted::Scripted,
     sdk::Sdk,
     vendors::Vendors,
 };

@@ -1,11 +1,10 @@
 //! The sample and the shipped provider files, as they stand in the repository.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use keyferry::config::{Kind, LoadRequest, keys, load, provider_keys};
-use keyferry::model::{Grant, Secret, Timestamp};
+use keyferry::model::{Grant, Secret};
 use keyferry::oauth::{
     AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, RevocationScope,
     TokenRequestFormat, Values, authorization_url, exchange_request, refresh_request, revocation_requests,
@@ -115,15 +114,9 @@ fn requests(provider: &Provider) -> String {
         scopes: protocol.scopes.clone(),
     };
     let grant = Grant {
-        authorization: String::new(),
         access_token: Secret::new("the-access-token"),
         refresh_token: Some(Secret::new("the-refresh-token")),
-        scopes: vec![],
-        obtained_at: Timestamp::from_unix_millis(0),
-        expires_at: None,
-        refresh_expires_at: None,
-        subject: None,
-        captured: BTreeMap::new(),
+        ..Grant::default()
     };
     let values = Values { client: Some(&client), state: Some("the-state"), ..Values::default() };
     let endpoints = Endpoints::resolve(protocol, None, &client, values, false).expect("endpoints");

@@ -1,0 +1,104 @@
+//! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
+//! the answer.
+
+mod plain; // nothing but two endpoints: what the others differ from
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use url::Url;
+
+use crate::support::{Answer, Configuration, Keyferry, Person, Scripted};
+
+/// What tests of a mechanism are about: the integration `acme`, its file, and the server behind both.
+pub(crate) struct Acme {
+    pub(crate) server: Scripted,
+    pub(crate) keyferry: Keyferry,
+}
+
+/// A browser that was sent to the provider.
+pub(crate) struct Sent {
+    /// Where to, but for the server's own address, which is `server`; fresh values stand as `{state}`, `{challenge}`
+    /// and `{callback}`.
+    pub(crate) url: String,
+    /// The state that the provider is to give back.
+    pub(crate) state: String,
+}
+
+impl Acme {
+    /// Starts both. `file` is the provider file, where `SERVER` stands for the server's origin; `lines` go below
+    /// `[integrations.acme]`, behind a client id, `the-id`.
+    pub(crate) async fn start(file: &str, lines: &str) -> Self {
+        let server = Scripted::start().await;
+        let configuration = Configuration::new()
+            .provider("acme", &file.replace("SERVER", &server.url("")))
+            .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
+        Self { keyferry: Keyferry::start(configuration).await, server }
+    }
+
+    /// Begins an authorization, with more fields of the form.
+    pub(crate) async fn begin(&self, more: &[(&str, &str)]) -> Sent {
+        let url = self.keyferry.authorize("acme", Person::ADA, more).await;
+        let parameters: BTreeMap<String, String> =
+            Url::parse(&url.replace('#', "%23")).expect("a URL").query_pairs().into_owned().collect();
+        let mut shown = url.replace(&self.server.url(""), "http://server");
+        let state = parameters.get("state").cloned().unwrap_or_default();
+        for (value, name) in [(Some(&state), "{state}"), (parameters.get("code_challenge"), "{challenge}")] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                shown = shown.replace(value.as_str(), name);
+            }
+        }
+        Sent { url: self.shown(&shown), state }
+    }
+
+    /// The browser comes back from the provider.
+    pub(crate) async fn come_back(&self, query: &str) -> Answer {
+        self.keyferry.request("GET", &format!("/integrations/acme/oauth2callback?{query}")).send().await
+    }
+
+    /// Connects: the browser comes back with `the-code` and the right state. The token endpoint's answer has to be
+    /// scripted.
+    pub(crate) async fn connect(&self) -> Value {
+        let sent = self.begin(&[]).await;
+        self.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(200);
+        self.connection().await
+    }
+
+    /// The connection as its person sees it.
+    pub(crate) async fn connection(&self) -> Value {
+        self.keyferry.request_for("GET", "/integrations/acme/connection", Person::ADA).send().await.expect(200).json()
+    }
+
+    /// The requests since the last time, with the fresh verifier as `{verifier}`, the redirect URI as `{callback}`, and
+    /// the length of the body, which depends on them and is right or the request would not be here, as `{length}`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let shown = |request: &String| without_length(&self.shown(&without_verifier(request)));
+        self.server.requests().iter().map(shown).collect()
+    }
+
+    /// With the redirect URI as `{callback}`, however it is encoded.
+    fn shown(&self, text: &str) -> String {
+        let callback = format!("{}/integrations/acme/oauth2callback", self.keyferry.public_url());
+        let form: String = url::form_urlencoded::byte_serialize(callback.as_bytes()).collect();
+        text.replace(&callback, "{callback}").replace(&form, "{callback}")
+    }
+}
+
+fn without_length(request: &str) -> String {
+    let line = |line: &str| match line.split_once(": ") {
+        Some(("content-length", _)) => "content-length: {length}".to_owned(),
+        _ => line.to_owned(),
+    };
+    request.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The verifier is 43 characters behind its name, whether in a form, a query or a JSON text.
+fn without_verifier(request: &str) -> String {
+    let Some(at) = request.find("code_verifier") else { return request.to_owned() };
+    let from = at + "code_verifier".len();
+    let start = from + request[from..].find(|c: char| c.is_ascii_alphanumeric()).expect("a verifier");
+    let length = request[start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    let end = length.map_or(request.len(), |length| start + length);
+    assert!((43..=128).contains(&(end - start)), "RFC 7636 section 4.1: {}", &request[start..end]);
+    format!("{}{{verifier}}{}", &request[..start], &request[end..])
+}
