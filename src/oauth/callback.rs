@@ -118,11 +118,7 @@ mod tests {
     use super::*;
 
     fn endpoints(iss_required: bool) -> Endpoints {
-        Endpoints {
-            issuer: Some("https://as.example".into()),
-            iss_required,
-            ..Endpoints::default()
-        }
+        Endpoints { issuer: Some("https://as.example".into()), iss_required, ..Endpoints::default() }
     }
 
     fn accept(query: &str, iss_required: bool) -> Result<Callback, CallbackError> {

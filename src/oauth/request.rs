@@ -223,11 +223,7 @@ mod tests {
     }
 
     fn grant() -> Grant {
-        Grant {
-            access_token: Secret::new("AT"),
-            refresh_token: Some(Secret::new("RT")),
-            ..Grant::default()
-        }
+        Grant { access_token: Secret::new("AT"), refresh_token: Some(Secret::new("RT")), ..Grant::default() }
     }
 
     fn table(pairs: &[(&str, &str)]) -> Parameters {

@@ -79,7 +79,7 @@ impl Acme {
     /// With the redirect URI as `{callback}`, however it is encoded.
     fn shown(&self, text: &str) -> String {
         let callback = format!("{}/integrations/acme/oauth2callback", self.keyferry.public_url());
-        let form: String = url::form_urlencoded::byte_serialize(callback.as_bytes()).collect();
+        let form: String = form_urlencoded::byte_serialize(callback.as_bytes()).collect();
         text.replace(&callback, "{callback}").replace(&form, "{callback}")
     }
 }

@@ -1,13 +1,16 @@
 //! The sample and the shipped provider files, as they stand in the repository.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use keyferry::config::{Kind, LoadRequest, keys, load, provider_keys};
+use keyferry::mapping::Encoding;
 use keyferry::model::{Grant, Secret};
 use keyferry::oauth::{
-    AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, RevocationScope,
-    TokenRequestFormat, Values, authorization_url, exchange_request, refresh_request, revocation_requests,
+    AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, Metadata, Protocol,
+    RevocationScope, TokenRequestFormat, Values, Variable, authorization_url, exchange_request, refresh_request,
+    revocation_requests,
 };
 use keyferry::provider::Provider;
 
@@ -97,12 +100,14 @@ fn shipped_providers() {
     }
 }
 
-/// What each shipped file makes the engine send, request by request.
+/// What each shipped file makes the engine send, request by request: a snapshot a file.
 #[test]
 fn requests_of_shipped_providers() {
     let config = Folder::empty().config();
-    let requests: Vec<String> = config.integrations.iter().map(|integration| requests(&integration.provider)).collect();
-    insta::assert_snapshot!(requests.join("\n"));
+    for integration in &config.integrations {
+        let name = format!("requests_of_{}", integration.provider.id);
+        insta::assert_snapshot!(name, requests(&integration.provider));
+    }
 }
 
 fn requests(provider: &Provider) -> String {
@@ -113,30 +118,85 @@ fn requests(provider: &Provider) -> String {
         redirect_uri: "http://localhost:8080/cb".into(),
         scopes: protocol.scopes.clone(),
     };
+    let variables = protocol.variables.iter().map(|(name, variable)| (name.clone(), sample(name, variable))).collect();
+    let captured = captured(protocol);
     let grant = Grant {
         access_token: Secret::new("the-access-token"),
         refresh_token: Some(Secret::new("the-refresh-token")),
+        captured: captured.clone(),
         ..Grant::default()
     };
-    let values = Values { client: Some(&client), state: Some("the-state"), ..Values::default() };
-    let endpoints = Endpoints::resolve(protocol, None, &client, values, false).expect("endpoints");
+    let values = Values {
+        client: Some(&client),
+        state: Some("the-state"),
+        random: Some("the-random"),
+        variables: Some(&variables),
+        ..Values::default()
+    };
+    let later = Values { captured: Some(&captured), ..values };
+    let metadata = protocol.issuer.as_ref().map(|issuer| {
+        let issuer = issuer.render(Encoding::Url, |name| values.get(name)).expect("an issuer");
+        metadata(&issuer)
+    });
+    let begin = Endpoints::resolve(protocol, metadata.as_ref(), &client, values, false).expect("endpoints");
+    let endpoints = Endpoints::resolve(protocol, metadata.as_ref(), &client, later, false).expect("endpoints");
     // What is not S256 leaves the verifier out.
     let verifier = Secret::new("the-verifier-of-forty-three-characters-or-more-");
     let verifier = (protocol.code_challenge_method == CodeChallengeMethod::S256).then_some(&verifier);
-    let url =
-        authorization_url(protocol, &endpoints, AuthorizationRequest { scopes: &client.scopes, verifier, values });
-    let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..values });
-    let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("a refresh");
+    let url = authorization_url(protocol, &begin, AuthorizationRequest { scopes: &client.scopes, verifier, values });
+    let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later });
+    let refresh = refresh_request(protocol, &endpoints, &grant, values);
     let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values);
+    let value = |name: &str| match name {
+        "access_token" => Some("the-access-token".into()),
+        _ => later.get(name),
+    };
     let headers: Vec<String> = provider
         .api
         .headers
         .iter()
-        .map(|(name, value)| format!("{name}: {}\n", value.constant().expect("no names")))
+        .map(|(name, template)| format!("{name}: {}\n", template.render(Encoding::Raw, value).unwrap_or_default()))
         .collect();
-    let all = [exchange, refresh].into_iter().chain(revocations).map(|request| written(&request)).collect::<String>();
-    let base = provider.api.base_url.constant().expect("no names");
-    format!("== {}\n{url}\n\n{all}{base}\n{}", provider.id, headers.concat())
+    let all =
+        [exchange].into_iter().chain(refresh).chain(revocations).map(|request| written(&request)).collect::<String>();
+    let base = provider.api.base_url.render(Encoding::Url, value).expect("a base URL");
+    format!("{url}\n\n{all}{base}\n{}", headers.concat())
+}
+
+/// A value that the variable takes.
+fn sample(name: &str, variable: &Variable) -> String {
+    let written = variable.default.clone().filter(|default| !default.is_empty());
+    let known = written.or_else(|| variable.allowed.first().cloned());
+    let candidates = ["acme", "123456", "us1", "acme.example.com", "https://acme.example.com", "acme.myshopify.com"];
+    let fitting = || candidates.into_iter().find(|candidate| variable.accepts(candidate)).map(str::to_owned);
+    known.or_else(fitting).unwrap_or_else(|| panic!("no sample fits the variable {name}"))
+}
+
+/// What a callback without more parameters and an answer with every field bring.
+fn captured(protocol: &Protocol) -> BTreeMap<String, String> {
+    let from_callback = protocol.callback_capture.iter().map(|(name, capture)| {
+        let sent = capture.default.clone().unwrap_or_else(|| format!("the-{name}"));
+        (name.clone(), capture.map.get(&sent).cloned().unwrap_or(sent))
+    });
+    let from_answer = protocol.token_capture.iter().map(|(name, capture)| {
+        let candidates = [&format!("the-{name}"), "https://acme.example.com", "us1", "https://acme.my.salesforce.com"]
+            .map(str::to_owned);
+        let fits = |value: &&String| capture.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
+        (name.clone(), candidates.iter().find(fits).cloned().unwrap_or_else(|| panic!("no sample fits {name}")))
+    });
+    from_callback.chain(from_answer).collect()
+}
+
+/// A document in which every endpoint lies under the issuer.
+fn metadata(issuer: &str) -> Metadata {
+    let base = issuer.trim_end_matches('/');
+    let document = serde_json::json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{base}/discovered/authorize"),
+        "token_endpoint": format!("{base}/discovered/token"),
+        "revocation_endpoint": format!("{base}/discovered/revoke"),
+    });
+    Metadata::parse(document.to_string().as_bytes(), issuer).expect("metadata")
 }
 
 fn written(request: &HttpRequest) -> String {
