@@ -60,6 +60,12 @@ pub struct Running {
 
 /// Binds, opens the store and serves. Returns once calls are answered.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+    let store = Store::open(config.store.clone(), clock.clone()).await?;
+    start_with(config, store, clock).await
+}
+
+/// The same with a store that is open already; what the configuration says of one is left aside.
+pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Running, StartError> {
     let mut settings = config.server;
     let listener = bind("server.listen", settings.listen).await?;
     let address = local_address("server.listen", settings.listen, &listener)?;
@@ -77,7 +83,6 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     }
     let public_base = format!("{}{}", settings.public_url.as_str().trim_end_matches('/'), settings.base_path);
 
-    let store = Store::open(config.store, clock.clone()).await?;
     let broker_settings = broker::Settings {
         public_base: public_base.clone(),
         confirm: !settings.is_open(),

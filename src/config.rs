@@ -15,6 +15,7 @@ mod reader;
 mod secrets;
 mod server;
 mod store;
+mod trial;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::{telemetry, upstream};
 
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::trial::{Trial, TrialClient};
 
 /// The file that is read when none is named, if it is there.
 const DEFAULT_FILE: &str = "config.toml";

@@ -84,6 +84,18 @@ impl Files {
         self.files.keys().chain(&self.broken).map(String::as_str)
     }
 
+    /// What problems call the file and those that it extends, as far as they are there.
+    pub(super) fn names_of_family(&self, id: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut next = self.files.get(id);
+        while let Some(file) = next.filter(|file| !names.contains(&file.name.as_str())) {
+            names.push(file.name.as_str());
+            let parent = file.layer.values().get("extends").and_then(|value| value.as_str());
+            next = parent.and_then(|parent| self.files.get(parent));
+        }
+        names
+    }
+
     fn overlay(&mut self, folder: &Folder, context: &Context<'_>) {
         let entries = match std::fs::read_dir(&folder.path) {
             Ok(entries) => entries,
@@ -170,24 +182,37 @@ impl Library {
     pub(super) fn compile(files: &Files, allow_http: bool, context: &Context<'_>) -> Self {
         let mut library = Self { broken: files.broken.clone(), ..Self::default() };
         for (id, file) in &files.files {
-            let before = context.report.count();
-            let compiled = files.family(id, context).and_then(|family| {
-                let layers = family.iter().map(|file| &file.layer);
-                let document = Document::merge(&file.name, Path::new(""), layers);
-                let id = ProviderId::parse(id).ok()?;
-                Table::read(&document, context, |table| provider::read(&id, allow_http, table))
-            });
-            match compiled {
-                Some(read) if context.report.count() == before => {
-                    library.warnings.insert(id.clone(), read.warnings);
-                    library.providers.insert(id.clone(), Arc::new(read.provider));
-                }
-                _ => {
-                    library.broken.insert(id.clone());
-                }
-            }
+            library.add(id, file, files, allow_http, context);
         }
         library
+    }
+
+    /// Compiles one file alone.
+    pub(super) fn compile_one(files: &Files, id: &str, context: &Context<'_>) -> Self {
+        let mut library = Self { broken: files.broken.clone(), ..Self::default() };
+        if let Some(file) = files.files.get(id) {
+            library.add(id, file, files, false, context);
+        }
+        library
+    }
+
+    fn add(&mut self, id: &str, file: &File, files: &Files, allow_http: bool, context: &Context<'_>) {
+        let before = context.report.count();
+        let compiled = files.family(id, context).and_then(|family| {
+            let layers = family.iter().map(|file| &file.layer);
+            let document = Document::merge(&file.name, Path::new(""), layers);
+            let id = ProviderId::parse(id).ok()?;
+            Table::read(&document, context, |table| provider::read(&id, allow_http, table))
+        });
+        match compiled {
+            Some(read) if context.report.count() == before => {
+                self.warnings.insert(id.to_owned(), read.warnings);
+                self.providers.insert(id.to_owned(), Arc::new(read.provider));
+            }
+            _ => {
+                self.broken.insert(id.to_owned());
+            }
+        }
     }
 
     /// The provider with this id; a problem when there is none. `Ok(None)` when its file has mistakes of its own.

@@ -49,6 +49,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
             .unwrap_or(defaults.pool_idle_per_host),
         pool_idle_timeout: pool_idle_timeout.unwrap_or(defaults.pool_idle_timeout),
         token_timeout: token_timeout.unwrap_or(defaults.token_timeout),
+        stage: defaults.stage,
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Dialer {
     tls: Tls,
     proxy: Option<Proxy>,
     connect_timeout: Duration,
+    stage: Option<SocketAddr>,
 }
 
 /// Which HTTP versions are offered.
@@ -61,6 +62,7 @@ impl Dialer {
             tls: Tls::load(settings.ca_file.as_deref())?,
             proxy: settings.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose()?,
             connect_timeout: settings.connect_timeout,
+            stage: settings.stage,
         })
     }
 
@@ -72,6 +74,11 @@ impl Dialer {
         self.connect_timeout
     }
 
+    /// Where everything is dialled instead.
+    pub(super) fn stage(&self) -> Option<SocketAddr> {
+        self.stage
+    }
+
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
@@ -79,6 +86,9 @@ impl Dialer {
     /// Connects, with TLS where the scheme asks for it.
     pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Wire, UpstreamError> {
         let connecting = async {
+            if let Some(stage) = self.stage {
+                return connect_to(peer, vec![stage]).await.map(Wire::Plain);
+            }
             let tcp = self.connect(peer).await?;
             if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Wire::Plain(tcp)) }
         };
