@@ -7,6 +7,7 @@ mod demo;
 mod healthcheck;
 mod items;
 mod keys;
+mod providers;
 mod serve;
 mod sidecar;
 mod terminal;
@@ -60,6 +61,8 @@ enum Command {
     Connect(connect::Arguments),
     /// Print a connection's items as lines of JSON
     Items(items::Arguments),
+    /// Try the files that describe providers
+    Providers(providers::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
@@ -94,6 +97,7 @@ where
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
+        Command::Providers(arguments) => providers::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };
