@@ -46,8 +46,9 @@ impl Display for Report {
         for key in &self.unplayable {
             writeln!(f, "  {key}: no answer could be made up for it; give the vendor's own with --answer")?;
         }
+        let mut shown = Vec::new();
         for scene in &self.scenes {
-            write_scene(scene, f)?;
+            write_scene(scene, &mut shown, f)?;
         }
         self.write_end(f)
     }
@@ -72,13 +73,16 @@ impl Report {
     }
 }
 
-fn write_scene(scene: &Scene, f: &mut Formatter<'_>) -> fmt::Result {
+/// A request that was shown whole, and in which scene.
+type Shown<'a> = Vec<(&'a str, &'a Step)>;
+
+fn write_scene<'a>(scene: &'a Scene, shown: &mut Shown<'a>, f: &mut Formatter<'_>) -> fmt::Result {
     if let Some(why) = &scene.left_out {
         return writeln!(f, "\n{}: left out; {why}", scene.name);
     }
     writeln!(f, "\n{}: {}", scene.name, scene.title)?;
     for step in &scene.steps {
-        write_step(step, f)?;
+        write_step(scene.name, step, shown, f)?;
     }
     if !scene.understood.is_empty() {
         writeln!(f, "  understood:")?;
@@ -92,8 +96,29 @@ fn write_scene(scene: &Scene, f: &mut Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn write_step(step: &Step, f: &mut Formatter<'_>) -> fmt::Result {
-    writeln!(f, "  → {} {}", step.method, step.url.trim_end())?;
+fn write_step<'a>(scene: &'a str, step: &'a Step, shown: &mut Shown<'a>, f: &mut Formatter<'_>) -> fmt::Result {
+    let arrow = if step.is_redirect { '←' } else { '→' };
+    write!(f, "  {arrow} {} {}", step.method, step.url)?;
+    match shown.iter().find(|(_, before)| step.is_same_request(before)) {
+        Some((before, _)) if *before == scene => writeln!(f, " (the same request)")?,
+        Some((before, _)) => writeln!(f, " (the request of `{before}`)")?,
+        None => {
+            shown.push((scene, step));
+            write_parameters(step, f)?;
+        }
+    }
+    if let Some(answer) = &step.answer {
+        let mut shown: String = answer.chars().take(LONGEST_ANSWER).collect();
+        if answer.chars().nth(LONGEST_ANSWER).is_some() {
+            shown.push('…');
+        }
+        writeln!(f, "  ← {shown}")?;
+    }
+    Ok(())
+}
+
+fn write_parameters(step: &Step, f: &mut Formatter<'_>) -> fmt::Result {
+    writeln!(f)?;
     for (name, value) in &step.headers {
         writeln!(f, "    {name}: {value}")?;
     }
@@ -102,13 +127,6 @@ fn write_step(step: &Step, f: &mut Formatter<'_>) -> fmt::Result {
     }
     for (name, value) in &step.body {
         write_pair(name, value, f)?;
-    }
-    if let Some(answer) = &step.answer {
-        let mut shown: String = answer.chars().take(LONGEST_ANSWER).collect();
-        if answer.chars().nth(LONGEST_ANSWER).is_some() {
-            shown.push('…');
-        }
-        writeln!(f, "  ← {shown}")?;
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ async fn walk(scene: &mut Scene, stage: &Stage<'_>, answer: Answer) -> Option<Ar
     }
     scene.steps.push(step);
     let redirect = stage.redirect(&sent);
-    let step = scene.masks.redirect(&redirect);
+    let step = scene.masks.redirect(&stage.callback(), &redirect);
     scene.steps.push(step);
     stage.player.cue(Part::Token, answer);
     let outcome = stage.come_back(&redirect).await;

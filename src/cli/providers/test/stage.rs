@@ -222,6 +222,11 @@ impl<'a> Stage<'a> {
         Ok(Sent { url, state })
     }
 
+    /// Where the browser comes back.
+    pub(super) fn callback(&self) -> String {
+        format!("http://localhost:8080/integrations/{}/oauth2callback", self.integration.name)
+    }
+
     /// The parameters with which the browser comes back.
     pub(super) fn redirect(&self, sent: &Sent) -> Vec<(String, String)> {
         let own = [("code".to_owned(), CODE.to_owned()), ("state".to_owned(), sent.state.clone())];

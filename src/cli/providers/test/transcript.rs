@@ -39,6 +39,9 @@ pub(super) struct Step {
     pub(super) body: Vec<(String, String)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) answer: Option<String>,
+    /// Whether it is the browser on its way back.
+    #[serde(skip)]
+    pub(super) is_redirect: bool,
     #[serde(skip)]
     pub(super) part: Option<Part>,
     /// Every value, as it was sent, for those who look whether one is there.
@@ -54,6 +57,12 @@ impl Step {
     /// Whether it carries this value, as a parameter, in a header or in its URL.
     pub(super) fn carries(&self, value: &str) -> bool {
         self.values.iter().any(|sent| sent.contains(value))
+    }
+
+    /// Whether the same was asked, but for what is fresh; the answers may differ.
+    pub(super) fn is_same_request(&self, other: &Self) -> bool {
+        let all = |step: &Self| (step.method.clone(), step.url.clone(), step.headers.clone(), step.query.clone());
+        all(self) == all(other) && self.body == other.body
     }
 }
 
@@ -102,8 +111,9 @@ impl Masks {
     }
 
     /// The browser on its way back.
-    pub(super) fn redirect(&mut self, parameters: &[(String, String)]) -> Step {
-        self.step("browser back", String::new(), Vec::new(), parameters.to_vec(), Vec::new())
+    pub(super) fn redirect(&mut self, url: &str, parameters: &[(String, String)]) -> Step {
+        let step = self.step("browser", url.to_owned(), Vec::new(), parameters.to_vec(), Vec::new());
+        Step { is_redirect: true, ..step }
     }
 
     /// A request.
@@ -112,7 +122,10 @@ impl Masks {
         let body = body(heard);
         self.learn(&query);
         self.learn(&body);
-        let headers = heard.headers.iter().filter(|(name, _)| !UNTOLD.contains(&name.as_str()));
+        let tells = |name: &str, value: &[u8]| {
+            !UNTOLD.contains(&name) && (name, value) != ("accept", b"application/json") && (name, value) != ("accept", b"*/*")
+        };
+        let headers = heard.headers.iter().filter(|(name, value)| tells(name.as_str(), value.as_bytes()));
         let headers = headers
             .map(|(name, value)| (name.to_string(), without_base64(&String::from_utf8_lossy(value.as_bytes()))))
             .collect();
@@ -146,6 +159,7 @@ impl Masks {
             query: shown(query),
             body: shown(body),
             answer: None,
+            is_redirect: false,
             part: None,
             values,
         }
