@@ -107,6 +107,9 @@ impl Metadata {
 impl Endpoints {
     /// The endpoints of a client, from the file and, where it has an issuer, the metadata. `allow_http` lets plain http
     /// leave this machine, as `[net]` may.
+    ///
+    /// Before there are captured values, an endpoint that asks for one is not known yet: its text is empty, and it is
+    /// resolved again when they are there.
     pub fn resolve(
         protocol: &Protocol,
         metadata: Option<&Metadata>,
@@ -126,24 +129,28 @@ impl Endpoints {
             };
             if may_take_a_secret(&url, allow_http) { Ok(Some(url)) } else { Err(EndpointError::NotAUrl(name)) }
         };
+        let later = |resolved: Result<Option<String>, EndpointError>| match resolved {
+            Err(EndpointError::NoValue(_)) if values.captured.is_none() => Ok(Some(String::new())),
+            other => other,
+        };
         let authorization = written(
             &protocol.authorization_endpoint,
             metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
             "authorization_endpoint",
         )?
         .ok_or(EndpointError::Missing("authorization_endpoint"))?;
-        let token = written(
+        let token = later(written(
             &protocol.token_endpoint,
             metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),
             "token_endpoint",
-        )?
+        ))?
         .ok_or(EndpointError::Missing("token_endpoint"))?;
-        let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
-        let revocation = written(
+        let refresh = later(written(&protocol.refresh_endpoint, None, "refresh_endpoint"))?;
+        let revocation = later(written(
             &protocol.revocation_endpoint,
             metadata.and_then(|metadata| metadata.revocation_endpoint.as_ref()),
             "revocation_endpoint",
-        )?;
+        ))?;
         let auth_method = match (protocol.token_endpoint_auth_method, &client.secret, metadata) {
             (Some(method), ..) => method,
             (None, None, _) => AuthMethod::None,

@@ -1,6 +1,7 @@
 //! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
 //! the answer.
 
+mod captured_host; // endpoints that only an answer tells
 mod plain; // nothing but two endpoints: what the others differ from
 
 use std::collections::BTreeMap;

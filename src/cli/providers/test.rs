@@ -26,7 +26,8 @@ use crate::config::Trial;
 
 /// The arguments of `keyferry providers test`.
 #[derive(Debug, Args)]
-#[command(after_help = "It plays the provider itself, in memory: nothing leaves the machine, and no account is needed. Put \
+#[command(
+    after_help = "It plays the provider itself, in memory: nothing leaves the machine, and no account is needed. Put \
                         its requests beside the vendor's page.
 
 Examples:
@@ -37,7 +38,8 @@ Examples:
   keyferry providers test shopify --scenario connect --variable shop=acme
       one scenario, with a value for a variable
 
-Exit codes: 0 all is as it should be, 1 a scenario went otherwise, 2 the file has mistakes.")]
+Exit codes: 0 all is as it should be, 1 a scenario went otherwise, 2 the file has mistakes."
+)]
 pub(super) struct Arguments {
     /// The provider file, or the id of a provider: from `providers/`, or shipped
     #[arg(value_name = "FILE")]

@@ -116,7 +116,8 @@ impl<'a> Answers<'a> {
     fn standard(&self, tokens: &Tokens, scopes: &[String], now: Timestamp) -> (Value, Vec<String>) {
         let paths = &self.protocol().token_response;
         let mut document = Value::Object(Map::new());
-        if [&paths.access_token, &paths.refresh_token].into_iter().flatten().all(|path| path.as_str().starts_with("$[")) {
+        if [&paths.access_token, &paths.refresh_token].into_iter().flatten().all(|path| path.as_str().starts_with("$["))
+        {
             document = Value::Null;
         }
         let mut unplayable = Vec::new();

@@ -353,11 +353,8 @@ async fn slow(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
 }
 
 async fn garbage(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
-    let html = Answer::Now {
-        status: 502,
-        content_type: "text/html",
-        body: "<html><title>Bad gateway</title></html>".into(),
-    };
+    let html =
+        Answer::Now { status: 502, content_type: "text/html", body: "<html><title>Bad gateway</title></html>".into() };
     let half = |stage: &Stage<'_>, tokens: &Tokens| {
         let whole = stage.good(tokens).to_string();
         let body: String = whole.chars().take(whole.chars().count() / 2).collect();
@@ -435,7 +432,8 @@ async fn disconnect(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
         scene.understood("revocation", &format!("{told} {}", if told == 1 { "request" } else { "requests" }));
         let grant = live.grant();
         let tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten();
-        let names: Vec<&str> = tokens.map(crate::model::Secret::expose).chain(grant.captured.values().map(String::as_str)).collect();
+        let names: Vec<&str> =
+            tokens.map(crate::model::Secret::expose).chain(grant.captured.values().map(String::as_str)).collect();
         if !requests.iter().any(|step| names.iter().any(|name| step.carries(name))) {
             let what = "the revocation says neither which token nor whose grant it ends";
             scene.fault("oauth.revocation.params", what);
@@ -472,7 +470,10 @@ fn items(scene: &mut Scene, play: &Play<'_>) {
     scene.leave_out(if provider.items.is_empty() {
         "the file has no [items]".to_owned()
     } else {
-        format!("what is in an account only its API knows; with one connected, `keyferry items {}` shows it", provider.id)
+        format!(
+            "what is in an account only its API knows; with one connected, `keyferry items {}` shows it",
+            provider.id
+        )
     });
 }
 

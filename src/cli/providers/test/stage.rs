@@ -74,7 +74,11 @@ pub(super) struct Sent {
 }
 
 impl<'a> Play<'a> {
-    pub(super) fn new(trial: &'a Trial, answers: Answers<'a>, variables: BTreeMap<String, String>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        trial: &'a Trial,
+        answers: Answers<'a>,
+        variables: BTreeMap<String, String>,
+    ) -> Result<Self, Failure> {
         let provider: &Provider = trial.provider();
         let mut callback = Vec::new();
         let mut captured = BTreeMap::new();
@@ -129,7 +133,8 @@ impl<'a> Play<'a> {
 fn of_callback(provider: &Provider, name: &str, capture: &CallbackCapture) -> Option<(String, String)> {
     if !capture.map.is_empty() {
         let sent = capture.default.as_ref().filter(|default| capture.map.contains_key(*default));
-        let (sent, kept) = sent.and_then(|sent| capture.map.get_key_value(sent)).or_else(|| capture.map.iter().next())?;
+        let (sent, kept) =
+            sent.and_then(|sent| capture.map.get_key_value(sent)).or_else(|| capture.map.iter().next())?;
         return Some((sent.clone(), kept.clone()));
     }
     let accepts = |value: &str| {

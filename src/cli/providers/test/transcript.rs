@@ -69,14 +69,12 @@ impl Step {
 impl Masks {
     /// Learns what is fresh in an authorization URL or a token request.
     fn learn(&mut self, parameters: &[(String, String)]) {
-        const FRESH: [(&str, &str); 3] = [
-            ("state", "<state>"),
-            ("code_challenge", "<code_challenge>"),
-            ("code_verifier", "<code_verifier>"),
-        ];
+        const FRESH: [(&str, &str); 3] =
+            [("state", "<state>"), ("code_challenge", "<code_challenge>"), ("code_verifier", "<code_verifier>")];
         for (name, value) in parameters {
             let fresh = FRESH.iter().find(|(fresh, _)| fresh == name).map(|(_, shown)| *shown);
-            if let Some(shown) = fresh.filter(|_| value.len() >= 43 && !self.0.iter().any(|(known, _)| known == value)) {
+            if let Some(shown) = fresh.filter(|_| value.len() >= 43 && !self.0.iter().any(|(known, _)| known == value))
+            {
                 self.0.push((value.clone(), shown));
             }
         }
@@ -123,7 +121,9 @@ impl Masks {
         self.learn(&query);
         self.learn(&body);
         let tells = |name: &str, value: &[u8]| {
-            !UNTOLD.contains(&name) && (name, value) != ("accept", b"application/json") && (name, value) != ("accept", b"*/*")
+            !UNTOLD.contains(&name)
+                && (name, value) != ("accept", b"application/json")
+                && (name, value) != ("accept", b"*/*")
         };
         let headers = heard.headers.iter().filter(|(name, value)| tells(name.as_str(), value.as_bytes()));
         let headers = headers
@@ -177,7 +177,8 @@ fn body(heard: &Heard) -> Vec<(String, String)> {
     if heard.body.is_empty() {
         return Vec::new();
     }
-    let is_form = heard.headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"form-urlencoded"));
+    let is_form =
+        heard.headers.get(http::header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"form-urlencoded"));
     if is_form {
         return form_urlencoded::parse(heard.body.as_bytes()).into_owned().collect();
     }
@@ -231,7 +232,10 @@ fn without_random(text: &str) -> String {
         let run = &rest[start..end];
         shown.push_str(&rest[..start]);
         // A word of nothing but letters is somebody's.
-        if run.len() >= LENGTH && run.contains(|c: char| c.is_ascii_digit()) && run.contains(|c: char| c.is_ascii_uppercase()) {
+        if run.len() >= LENGTH
+            && run.contains(|c: char| c.is_ascii_digit())
+            && run.contains(|c: char| c.is_ascii_uppercase())
+        {
             shown.extend([&run[..run.len() - LENGTH], "<random>"]);
         } else {
             shown.push_str(run);
@@ -251,7 +255,10 @@ mod tests {
             assert_eq!(Masks::default().shown(text), expected, "{text}");
         }
         check("Bearer the-access-token-1", "Bearer <access_token>");
-        check(r#"{"a":"the-access-token-2","r":"the-refresh-token-1"}"#, r#"{"a":"<access_token 2>","r":"<refresh_token>"}"#);
+        check(
+            r#"{"a":"the-access-token-2","r":"the-refresh-token-1"}"#,
+            r#"{"a":"<access_token 2>","r":"<refresh_token>"}"#,
+        );
         check("Basic the-client-id:the-client-secret", "Basic <client_id>:<client_secret>");
         check("the-code", "<code>");
         check("some_token 5", "some_token 5");
