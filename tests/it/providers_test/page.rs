@@ -1,9 +1,13 @@
 //! docs/providers.md against the program: every block of TOML loads, every example passes, every key is there, and what
 //! only that page has taught works at a real server.
 
+use std::time::Duration;
+
 use keyferry::config::{self, LoadRequest};
+use serde_json::json;
 
 use super::Desk;
+use crate::support::{AuthorizationServer, Browser, Client, Configuration, Keyferry, Person, until};
 
 const PAGE: &str = include_str!("../../../docs/providers.md");
 
@@ -88,4 +92,80 @@ fn every_key_is_explained() {
         })
         .collect();
     assert!(missing.is_empty(), "docs/providers.md has no {missing:?}");
+}
+
+/// What the page teaches, at a real authorization server: each of its simple files, with that server's URLs in place of
+/// the vendor's and nothing else changed, connects, calls, refreshes and revokes.
+#[tokio::test]
+async fn its_files_work_at_a_real_server() {
+    let (files, _) = blocks();
+    let named = |wanted: &'static str| files.iter().filter(move |(name, _)| *name == wanted).map(|(_, text)| *text);
+    let smallest: Vec<&str> = named("providers/acme.toml").collect();
+    let plain = named("providers/plain.toml").next().expect("the first example");
+    let desk = named("providers/desk.toml").next().expect("the second example");
+    let [by_issuer, by_endpoints] = smallest[..] else { panic!("two smallest files") };
+    at_a_real_server(
+        by_issuer,
+        &Client::BASIC,
+        &[("https://login.acme.example", ""), ("https://api.acme.example", "")],
+    )
+    .await;
+    let endpoints = [
+        ("https://acme.example/oauth/authorize", "/auth"),
+        ("https://api.acme.example/oauth/token", "/token"),
+        ("https://api.acme.example/v1", ""),
+    ];
+    at_a_real_server(&asks_for_refresh_tokens(by_endpoints), &Client::POST, &endpoints).await;
+    let endpoints = [
+        ("https://plain.example/oauth/authorize", "/auth"),
+        ("https://api.plain.example/oauth/token", "/token"),
+        ("https://api.plain.example/oauth/revoke", "/token/revocation"),
+        ("https://api.plain.example/v1", ""),
+    ];
+    at_a_real_server(&asks_for_refresh_tokens(plain), &Client::POST, &endpoints).await;
+    let endpoints = [
+        ("https://{subdomain}.desk.example/oauth/authorizations/new", "/auth"),
+        ("https://{subdomain}.desk.example/oauth/tokens", "/token"),
+        ("https://{subdomain}.desk.example/api", ""),
+    ];
+    at_a_real_server(&asks_for_refresh_tokens(desk), &Client::BASIC, &endpoints).await;
+}
+
+/// This server's scopes, which the vendors of the page do not have, and its word for a refresh token.
+fn asks_for_refresh_tokens(file: &str) -> String {
+    let line = |line: &str| match line.split_once(" = ") {
+        Some((key, _)) if key.trim() == "scopes" => {
+            "scopes = [\"openid\", \"offline_access\"]\nauthorization_params = { prompt = \"consent\" }".to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    file.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+async fn at_a_real_server(file: &str, client: &Client, urls: &[(&str, &str)]) {
+    let limit = Duration::from_secs(20);
+    let wants_pkce = !file.contains("code_challenge_method");
+    let server = AuthorizationServer::configured(json!({ "pkce": wants_pkce })).await;
+    let there = |file: String, (vendors, here): &(&str, &str)| file.replace(vendors, &server.url(here));
+    let file = urls.iter().fold(file.to_owned(), there);
+    assert!(!file.contains("https://a") && !file.contains("https://{"), "{file}");
+    let keyferry = Keyferry::start(Configuration::new().provider("acme", &file).client("acme", client)).await;
+    server.change(json!({ "access_token_ttl": 2 })).await;
+    let variables = if file.contains("[variables.subdomain]") { vec![("variables.subdomain", "acme")] } else { vec![] };
+    let url = keyferry.authorize("acme", Person::ADA, &variables).await;
+    Browser::new().sign_in(&url, "ada").await;
+    let first = keyferry.call("acme", "/api/me", Person::ADA).await.expect(200).json();
+    assert_eq!(first["account"], "ada");
+    server.change(json!({ "access_token_ttl": 3600 })).await;
+    until("the token is refreshed", limit, || async {
+        let me = keyferry.call("acme", "/api/me", Person::ADA).await.expect(200).json();
+        (me["token_sha256"] != first["token_sha256"]).then_some(())
+    })
+    .await;
+    assert_eq!(server.count("/token_errors/invalid_grant").await, 0);
+    let revokes = file.contains("issuer") || file.contains("revocation_endpoint");
+    keyferry.disconnect("acme", Person::ADA).await.expect(200);
+    if revokes {
+        until("the grant is revoked", limit, || async { (server.live("RefreshToken").await == 0).then_some(()) }).await;
+    }
 }

@@ -82,7 +82,7 @@ impl Scene {
             (Some(token), None) => token.expose().to_owned(),
         };
         self.understood("refresh token", &refresh_token);
-        let life = |end: Timestamp| humantime::format_duration(end.since(now)).to_string();
+        let life = |end: Timestamp| span(end.since(now).as_secs());
         let expires = grant.expires_at.map(life);
         self.understood("expires in", expires.as_deref().unwrap_or("not said: a 401 is the only sign"));
         if let Some(end) = grant.refresh_expires_at {
@@ -105,6 +105,14 @@ impl Scene {
         let what = reason(error);
         self.fault(key_of(&what), what);
     }
+}
+
+/// The span as files write it: `60d`, `1h 30m`.
+fn span(seconds: u64) -> String {
+    let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let told: Vec<String> =
+        units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if told.is_empty() { "0s".to_owned() } else { told.join(" ") }
 }
 
 /// Why something failed, in the words of the log.
