@@ -51,7 +51,8 @@ impl Broker {
             }
             _ => None,
         };
-        Ok(Endpoints::resolve(protocol, metadata.as_deref(), client, values, self.settings.allow_http)?)
+        let allow_http = self.configured.load().settings.allow_http;
+        Ok(Endpoints::resolve(protocol, metadata.as_deref(), client, values, allow_http)?)
     }
 
     async fn metadata(

@@ -39,8 +39,8 @@ impl Broker {
         budget: &str,
         cap: Duration,
     ) -> Result<Duration, Duration> {
-        let Some(watch) = self.watches.get(&integration.name) else { return Ok(Duration::ZERO) };
-        let budget = self.budgets.of(key, budget, watch);
+        let Some(watch) = self.watch(&integration.name) else { return Ok(Duration::ZERO) };
+        let budget = self.budgets.of(key, budget, &watch);
         let reserved = self.take(&budget, cap).await;
         if reserved != Ok(Duration::ZERO) {
             watch.loads_over.fetch_add(1, Ordering::Relaxed);
@@ -54,7 +54,7 @@ impl Broker {
     /// Whether the integration's circuit lets a request go now; otherwise how long not. Whoever is let go tells the
     /// [outcome](Self::outcome).
     pub fn admit(&self, integration: &Integration) -> Result<(), Duration> {
-        match self.watches.get(&integration.name) {
+        match self.watch(&integration.name) {
             Some(watch) => watch.circuit.admit(self.clock.now()),
             None => Ok(()),
         }
@@ -62,15 +62,15 @@ impl Broker {
 
     /// Tells the circuit how a request ended.
     pub fn outcome(&self, integration: &Integration, outcome: CallOutcome) {
-        if let Some(watch) = self.watches.get(&integration.name) {
+        if let Some(watch) = self.watch(&integration.name) {
             watch.outcome(outcome, self.clock.now());
         }
     }
 
     /// Closes a budget, as a provider asked by 429 and `Retry-After`: for at most an hour, in every replica.
     pub fn pause(&self, integration: &Integration, key: &ConnectionKey, budget: &str, wait: Duration) {
-        if let Some(watch) = self.watches.get(&integration.name) {
-            self.close_budget(&self.budgets.of(key, budget, watch), wait);
+        if let Some(watch) = self.watch(&integration.name) {
+            self.close_budget(&self.budgets.of(key, budget, &watch), wait);
         }
     }
 
@@ -144,18 +144,17 @@ impl Broker {
 
     /// A pause that another replica was asked for.
     pub(super) fn paused_elsewhere(&self, connection: &ConnectionKey, part: &str, until: Timestamp) {
-        if let Some(watch) = self.watches.get(&connection.integration) {
+        if let Some(watch) = self.watch(&connection.integration) {
             // No clock of another machine closes it for longer than a provider may.
             let until = until.min(self.clock.now().plus(LONGEST_WAIT));
-            self.budgets.of(connection, part, watch).close(until);
+            self.budgets.of(connection, part, &watch).close(until);
         }
     }
 
     /// The budget of a connection as a whole.
     pub(super) fn budget_of(&self, key: &ConnectionKey) -> Result<Arc<Budget>, BrokerError> {
-        let name = &self.integration_of(key)?.name;
-        let unwatched = || BrokerError::Internal(format!("the integration {name} is not watched"));
-        Ok(self.budgets.of(key, "", self.watches.get(name).ok_or_else(unwatched)?))
+        let watch = self.watch(&key.integration).ok_or(BrokerError::UnknownIntegration)?;
+        Ok(self.budgets.of(key, "", &watch))
     }
 
     /// Takes one call from a budget: in the store if replicas share it, otherwise here.

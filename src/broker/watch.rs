@@ -197,9 +197,10 @@ impl Broker {
     /// How each integration that can be used stands, by name.
     pub fn standings(&self) -> Vec<Standing> {
         let now = self.clock.now();
-        let usable = self.integrations.values().filter(|integration| integration.missing.is_none());
+        let configured = self.configured.load();
+        let usable = configured.integrations.values().filter(|integration| integration.missing.is_none());
         let mut standings: Vec<_> =
-            usable.filter_map(|one| self.watches.get(&one.name)).map(|watch| watch.standing(now)).collect();
+            usable.filter_map(|one| configured.watches.get(&one.name)).map(|watch| watch.standing(now)).collect();
         standings.sort_unstable_by(|one, other| one.integration.cmp(&other.integration));
         standings
     }
