@@ -39,6 +39,7 @@ use arc_swap::ArcSwap;
 pub use begin::{Begin, Begun, Started};
 pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
+pub use configured::Changes;
 pub use confirm::Confirmation;
 pub use connections::View;
 pub use entropy::random_token;
@@ -58,7 +59,7 @@ use crate::store::Store;
 use crate::upstream::{Fetch, Upstream};
 
 /// What the broker needs to know of how it is reached and run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Scheme, authority and base path, without a trailing slash: everything that is put before `/integrations`.
     pub public_base: String,
@@ -111,7 +112,7 @@ impl Broker {
         clock: Clock,
     ) -> Arc<Self> {
         let configured = configured::Configured::new(settings, integrations, network);
-        let (reports, reported) = report::Reports::new(store.is_shared() && configured.watches.have_rates());
+        let (reports, reported) = report::Reports::new(store.is_shared());
         let broker = Arc::new(Self {
             configured: ArcSwap::from_pointee(configured),
             store,

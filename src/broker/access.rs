@@ -133,8 +133,8 @@ impl Broker {
         let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
         let integration = self.integration_of(&stored.connection.key)?;
         let ready = self.ready(&integration, &stored, &grant)?;
-        let budget = self.budget_of(&stored.connection.key)?;
-        Ok(self.live.put(ticket, stored, grant, version, ready, budget))
+        let watched = self.budget_of(&stored.connection.key)?;
+        Ok(self.live.put(ticket, stored, grant, version, ready, watched))
     }
 
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {

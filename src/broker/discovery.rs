@@ -19,6 +19,11 @@ pub(super) struct Discovered(Mutex<Known>);
 type Known = HashMap<String, (Timestamp, Arc<Metadata>)>;
 
 impl Discovered {
+    /// Everything is asked anew.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
