@@ -14,6 +14,7 @@ mod provider;
 mod reader;
 mod secrets;
 mod server;
+mod sources;
 mod store;
 
 use std::cell::RefCell;
@@ -31,6 +32,7 @@ use crate::{telemetry, upstream};
 
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::sources::Sources;
 
 /// The file that is read when none is named, if it is there.
 const DEFAULT_FILE: &str = "config.toml";
@@ -79,16 +81,30 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
+/// What came of reading, and what was read for it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, or every mistake.
+    pub config: Result<Config, Problems>,
+    /// What it depends on, also when it has mistakes.
+    pub sources: Sources,
+}
+
 /// Reads and checks everything.
 ///
 /// # Errors
 ///
 /// All mistakes of all files, environment variables and flags, each with its place and a remedy. No secret is shown.
 pub fn load(request: LoadRequest) -> Result<Config, Problems> {
+    load_with_sources(request).config
+}
+
+/// The same, and what it was read from.
+pub fn load_with_sources(request: LoadRequest) -> Loaded {
     let report = Report::default();
     let environment = Environment::new(request.environment);
     let context = Context { report: &report, environment: &environment, keys: None };
-    let config = match config_file(request.config_path.as_deref(), &request.directory, &report) {
+    let config = match config_file(request.config_path.as_deref(), &request.directory, &context) {
         Ok(file) => merged(file.as_ref(), &request.directory, &request.overrides, &context),
         // Nothing in it can be trusted, so only the other files are looked at.
         Err(()) => {
@@ -98,10 +114,11 @@ pub fn load(request: LoadRequest) -> Result<Config, Problems> {
         }
     };
     let (mistakes, warnings) = report.finish();
-    match config {
+    let config = match config {
         Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
         _ => Err(Problems(mistakes)),
-    }
+    };
+    Loaded { config, sources: environment.sources() }
 }
 
 /// Every key of `config.toml`, in the order in which they are read.
@@ -128,11 +145,12 @@ fn describe(read: impl FnOnce(&mut Table<'_>)) -> Vec<Key> {
 }
 
 /// The configuration file. `Ok(None)` when there is none and none was asked for.
-fn config_file(named: Option<&Path>, directory: &Path, report: &Report) -> Result<Option<Layer>, ()> {
+fn config_file(named: Option<&Path>, directory: &Path, context: &Context<'_>) -> Result<Option<Layer>, ()> {
+    let report = context.report;
     let name = named.unwrap_or(Path::new(DEFAULT_FILE));
     let path = directory.join(name);
     let place = Place { file: name.display().to_string(), key: String::new() };
-    match std::fs::read_to_string(&path) {
+    match context.environment.files().text(&path) {
         Ok(text) => Layer::toml(&place.file, &path, &text).map(Some).map_err(|problem| report.mistake(problem)),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {

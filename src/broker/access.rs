@@ -132,9 +132,9 @@ impl Broker {
         }
         let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
         let integration = self.integration_of(&stored.connection.key)?;
-        let ready = self.ready(integration, &stored, &grant)?;
-        let budget = self.budget_of(&stored.connection.key)?;
-        Ok(self.live.put(ticket, stored, grant, version, ready, budget))
+        let ready = self.ready(&integration, &stored, &grant)?;
+        let watched = self.budget_of(&stored.connection.key)?;
+        Ok(self.live.put(ticket, stored, grant, version, ready, watched))
     }
 
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {
@@ -147,10 +147,5 @@ impl Broker {
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
             .map(Arc::new)
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))
-    }
-
-    pub(super) fn integration_of(&self, key: &ConnectionKey) -> Result<&Arc<Integration>, BrokerError> {
-        let gone = || BrokerError::Internal(format!("the integration {} is not configured any more", key.integration));
-        self.integrations.get(&key.integration).ok_or_else(gone)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
-use super::{Broker, BrokerError, Integration, Visitor, entropy, values};
+use super::{Broker, BrokerError, Integration, Settings, Visitor, entropy, values};
 use crate::model::{ConnectionKey, Secret};
 use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url};
 use crate::store::{Expected, Key, Kind, Written};
@@ -48,24 +48,24 @@ impl Broker {
     /// Begins an authorization for this person.
     pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, BrokerError> {
         let integration = self.integration_of(&begin.key)?;
-        let client = self.client(integration)?;
+        let client = self.client(&integration)?;
         let flow = FlowRecord {
             integration: begin.key.integration.as_str().to_owned(),
             org: begin.key.person.org.as_str().to_owned(),
             user: begin.key.person.user.as_str().to_owned(),
             return_to: begin.return_to,
             scopes: begin.scopes.unwrap_or(client.scopes),
-            variables: variables(integration, begin.variables)?,
+            variables: variables(&integration, begin.variables)?,
         };
-        if !self.settings.confirm {
-            let (url, _) = self.pend(integration, flow, None).await?;
+        let Settings { confirm, public_base: base, .. } = self.configured.load().settings.clone();
+        if !confirm {
+            let (url, _) = self.pend(&integration, flow, None).await?;
             return Ok(Begun { url });
         }
         let ticket = entropy::random_token()?;
         let expires_at = self.clock.now().plus(LIFETIME).unix_millis();
         let record = StartRecord { v: 1, flow, expires_at };
         self.create(&key_of(Kind::Start, ticket.expose()), &record, LIFETIME).await?;
-        let base = &self.settings.public_base;
         Ok(Begun { url: format!("{base}/integrations/{}/authorize?start={}", integration.name, ticket.expose()) })
     }
 
@@ -138,7 +138,7 @@ impl Broker {
 
     /// The cookie of one flow. `__Host-` keeps other hosts and paths from setting it, and needs https.
     pub(super) fn cookie_name(&self, state: &str) -> String {
-        let prefix = if self.settings.public_base.starts_with("https://") { "__Host-" } else { "" };
+        let prefix = if self.configured.load().settings.public_base.starts_with("https://") { "__Host-" } else { "" };
         format!("{prefix}keyferry-{}", &entropy::fingerprint(state)[..16])
     }
 

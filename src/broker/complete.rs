@@ -135,7 +135,7 @@ impl Broker {
                 self.refuse(&flow, &grant, visitor).await?;
                 Err(visitor.refusal())
             }
-            None if self.settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
+            None if self.configured.load().settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
             None => self.activate(&flow, grant).await.map(Outcome::Active),
         }
     }
@@ -171,7 +171,7 @@ impl Broker {
     /// Makes the grant the connection's, in place of what it had.
     pub(super) async fn activate(self: &Arc<Self>, flow: &FlowRecord, grant: Grant) -> Result<Connection, BrokerError> {
         let key = flow.key()?;
-        let integration = Arc::clone(self.integration_of(&key)?);
+        let integration = self.integration_of(&key)?;
         loop {
             let now = self.clock.now();
             let previous = self.stored(&key).await?;

@@ -8,7 +8,7 @@ use crate::model::{IntegrationName, Secret};
 use crate::provider::Provider;
 
 /// One `[integrations.<name>]` table, or a shipped provider that nobody configured yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Integration {
     /// Its name, which stands in URLs.
     pub name: IntegrationName,

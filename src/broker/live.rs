@@ -10,7 +10,8 @@ use quick_cache::sync::Cache;
 
 use super::budget::Budget;
 use super::record::Stored;
-use crate::model::{Connection, ConnectionKey, Freshness, Grant, Timestamp};
+use super::watch::Watch;
+use crate::model::{Connection, ConnectionKey, Freshness, Grant, IntegrationName, Timestamp};
 use crate::route::Ready;
 
 /// Most connections whose tokens are kept in memory; further ones push out those that are not called.
@@ -24,6 +25,8 @@ pub struct Live {
     pub ready: Arc<Ready>,
     /// Its rate budget, which outlives its tokens.
     pub(super) budget: Arc<Budget>,
+    /// What is watched of its integration, and the rules that it was prepared by.
+    pub(super) watch: Arc<Watch>,
     pub(super) grant: Grant,
     pub(super) variables: std::collections::BTreeMap<String, String>,
     /// The version of the record that it came from.
@@ -32,6 +35,8 @@ pub struct Live {
     ticket: Ticket,
     /// Set once somebody started the refresh that its age asks for.
     pub(super) refresh_started: AtomicBool,
+    /// Set once its integration is configured otherwise: it is prepared anew before the next use.
+    is_outdated: AtomicBool,
 }
 
 /// A [`ConnectionKey`] that owns nothing, so that a lookup allocates nothing.
@@ -94,7 +99,8 @@ impl Default for LiveCache {
 impl LiveCache {
     /// The entry, if nothing can have changed since it was put here.
     pub(super) fn current(&self, key: &LiveKey<'_>) -> Option<Arc<Live>> {
-        self.entries.get(key).filter(|live| live.ticket.epoch == self.epoch.load(Ordering::Acquire))
+        let epoch = self.epoch.load(Ordering::Acquire);
+        self.entries.get(key).filter(|live| live.ticket.epoch == epoch && !live.is_outdated.load(Ordering::Acquire))
     }
 
     /// The entry, whatever may have happened since.
@@ -115,17 +121,19 @@ impl LiveCache {
         grant: Grant,
         version: u64,
         ready: Arc<Ready>,
-        budget: Arc<Budget>,
+        (budget, watch): (Arc<Budget>, Arc<Watch>),
     ) -> Arc<Live> {
         let live = Arc::new(Live {
             connection: stored.connection,
             variables: stored.variables,
             ready,
             budget,
+            watch,
             grant,
             version,
             ticket,
             refresh_started: AtomicBool::new(false),
+            is_outdated: AtomicBool::new(false),
         });
         if self.ticket() == ticket {
             self.entries.insert(live.connection.key.clone(), Arc::clone(&live));
@@ -144,6 +152,19 @@ impl LiveCache {
         if self.entries.get(key).is_some_and(|live| live.version != version) {
             self.entries.remove(key);
         }
+    }
+
+    /// These integrations are configured otherwise from now on, which whoever prepares an entry sees already.
+    pub(super) fn outdate(&self, of: impl Fn(&IntegrationName) -> bool) {
+        // Raised first: what was prepared by the old configuration and is about to be kept here is not.
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        // Marked and not removed: they may be all that is left of a grant that the store forgets.
+        self.entries.retain(|key, live| {
+            if of(&key.integration) {
+                live.is_outdated.store(true, Ordering::Release);
+            }
+            true
+        });
     }
 
     /// Notifications were interrupted: nothing here is current any more.

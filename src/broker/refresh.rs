@@ -59,7 +59,7 @@ impl Broker {
         if live.version != stale && live.freshness(now) == Freshness::Fresh {
             return Ok(live);
         }
-        let integration = Arc::clone(self.integration_of(key)?);
+        let integration = self.integration_of(key)?;
         let stored = Stored {
             connection: live.connection.clone(),
             grant: Some(live.grant.clone()),

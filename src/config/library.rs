@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use super::document::{Document, Layer};
 use super::problem::{Fault, Place, Problem, did_you_mean, one_of, quoted};
 use super::provider;
@@ -56,6 +58,7 @@ pub(super) struct Files {
 struct File {
     name: String,
     layer: Layer,
+    digest: [u8; 32],
 }
 
 /// Every provider, compiled.
@@ -85,8 +88,8 @@ impl Files {
     }
 
     fn overlay(&mut self, folder: &Folder, context: &Context<'_>) {
-        let entries = match std::fs::read_dir(&folder.path) {
-            Ok(entries) => entries,
+        let paths = match context.environment.files().folder(&folder.path) {
+            Ok(paths) => paths,
             Err(error) => {
                 if let Some(place) = &folder.named {
                     let fault =
@@ -96,14 +99,8 @@ impl Files {
                 return;
             }
         };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
         for path in paths {
-            let is_toml = path.extension().is_some_and(|extension| extension == "toml");
             let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            if !is_toml || stem.starts_with('.') {
-                continue;
-            }
             let name = path.display().to_string();
             let place = Place { file: name.clone(), key: String::new() };
             if let Err(error) = ProviderId::parse(&stem) {
@@ -111,7 +108,7 @@ impl Files {
                 context.report.mistake(place.problem(fault));
                 continue;
             }
-            match std::fs::read_to_string(&path) {
+            match context.environment.files().text(&path) {
                 Ok(text) => self.add(&stem, name, &path, &text, context),
                 Err(error) => {
                     self.broken.insert(stem);
@@ -126,7 +123,8 @@ impl Files {
         self.files.remove(id);
         match Layer::toml(&name, path, text) {
             Ok(layer) => {
-                self.files.insert(id.to_owned(), File { name, layer });
+                let digest = Sha256::digest(text.as_bytes()).into();
+                self.files.insert(id.to_owned(), File { name, layer, digest });
             }
             Err(problem) => {
                 self.broken.insert(id.to_owned());
@@ -171,7 +169,9 @@ impl Library {
         let mut library = Self { broken: files.broken.clone(), ..Self::default() };
         for (id, file) in &files.files {
             let before = context.report.count();
+            let mut digest = Sha256::new();
             let compiled = files.family(id, context).and_then(|family| {
+                family.iter().for_each(|file| digest.update(file.digest));
                 let layers = family.iter().map(|file| &file.layer);
                 let document = Document::merge(&file.name, Path::new(""), layers);
                 let id = ProviderId::parse(id).ok()?;
@@ -180,7 +180,8 @@ impl Library {
             match compiled {
                 Some(read) if context.report.count() == before => {
                     library.warnings.insert(id.clone(), read.warnings);
-                    library.providers.insert(id.clone(), Arc::new(read.provider));
+                    let provider = Provider { digest: digest.finalize().into(), ..read.provider };
+                    library.providers.insert(id.clone(), Arc::new(provider));
                 }
                 _ => {
                     library.broken.insert(id.clone());

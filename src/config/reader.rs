@@ -175,6 +175,7 @@ impl<'a> Table<'a> {
     pub(super) fn readable_file(&mut self, name: &'static str, doc: &'static str) -> Option<PathBuf> {
         self.value(name, Kind::Path, doc, |entry| {
             let path = entry.path()?;
+            self.context.environment.files().note(&path);
             let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
             match opened {
                 Ok(metadata) if metadata.is_file() => Ok(path),

@@ -32,9 +32,9 @@ impl Service {
         {
             let integration = self.integration(name)?;
             // A person opens it, and reads why it does not work.
-            return match self.open_start_link(integration, &ticket, &head).await {
+            return match self.open_start_link(&integration, &ticket, &head).await {
                 Ok(response) => Ok(response),
-                Err(error) => Ok(self.not_connected(&error, &head.headers, integration, request_id)),
+                Err(error) => Ok(self.not_connected(&error, &head.headers, &integration, request_id)),
             };
         }
         // Who asks comes before what is asked, so that a stranger's body is not even waited for.
@@ -49,7 +49,7 @@ impl Service {
         } else {
             Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?
         };
-        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let key = person_key(&caller, &integration, &head.headers, &form)?;
         let return_to = match form.get("return_to") {
             None => None,
             Some(text) => Some(origin::return_to(text, &self.settings).ok_or_else(|| {
@@ -203,7 +203,7 @@ impl Service {
         let (caller, integration) = self.admit(name, &head).await?;
         let form = self.form(&head, body).await?;
         let code = form.get("code").ok_or_else(|| HttpError::bad_request("Send the code that the callback gave."))?;
-        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let key = person_key(&caller, &integration, &head.headers, &form)?;
         self.broker.confirm(Confirmation { key: &key, code }).await?;
         let view = self.broker.connection(&key).await?.ok_or(BrokerError::NotConnected)?;
         Ok(json_response(StatusCode::OK, &connection_json(&view)))
