@@ -4,10 +4,12 @@
 
 mod app;
 mod callers;
+mod catalogue;
 mod document;
 mod environment;
 mod integrations;
 mod library;
+mod merged;
 mod net;
 mod problem;
 mod provider;
@@ -22,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use self::document::{Document, Layer};
 use self::environment::FreeNames;
-use self::library::{Files, Library};
+use self::library::{Files, Folder, Library};
 use self::problem::{Fault, Place, Report};
 use self::reader::{Context, Table};
 use self::secrets::Environment;
@@ -30,6 +32,8 @@ use crate::broker::Integration;
 use crate::model::ProviderId;
 use crate::{telemetry, upstream};
 
+pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
+pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
 pub use self::sources::Sources;
@@ -108,7 +112,7 @@ pub fn load_with_sources(request: LoadRequest) -> Loaded {
         Ok(file) => merged(file.as_ref(), &request.directory, &request.overrides, &context),
         // Nothing in it can be trusted, so only the other files are looked at.
         Err(()) => {
-            let folder = library::Folder { path: request.directory.join("providers"), named: None };
+            let folder = Folder { path: request.directory.join("providers"), named: None };
             Library::compile(&Files::read(&folder, &context), false, &context);
             None
         }
@@ -162,7 +166,17 @@ fn config_file(named: Option<&Path>, directory: &Path, context: &Context<'_>) ->
     }
 }
 
-fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+/// Everything that was written, before any of it is checked.
+struct Gathered {
+    /// The file, the environment and the flags.
+    document: Document,
+    /// Where the operator's provider files are, or would be.
+    folder: Folder,
+    files: Files,
+    allow_http: bool,
+}
+
+fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Gathered {
     let flags: Vec<Layer> = overrides
         .iter()
         .map(|Override { flag, key, value }| {
@@ -189,7 +203,12 @@ fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], contex
     let document = merge(&environment::layers(context, directory, &names));
     let allow_http =
         Table::read(&document, &ahead, |table| table.table("net", "", |table| table.boolean("allow_http", "")));
-    let library = Library::compile(&files, allow_http.unwrap_or(false), context);
+    Gathered { document, folder, files, allow_http: allow_http.unwrap_or(false) }
+}
+
+fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+    let Gathered { document, files, allow_http, .. } = gather(file, directory, overrides, context);
+    let library = Library::compile(&files, allow_http, context);
     Table::read(&document, context, |table| read(table, &library))
 }
 

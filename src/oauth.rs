@@ -15,7 +15,7 @@ pub use authorization::{AuthorizationRequest, authorization_url};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
 pub use client::{Client, Values};
 pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
-pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError};
+pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError, may_take_a_secret};
 pub use protocol::{
     AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,
     RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenResponse, Variable,
