@@ -44,7 +44,7 @@ pub use confirm::Confirmation;
 pub use connections::View;
 pub use entropy::random_token;
 pub use error::BrokerError;
-pub use integration::Integration;
+pub use integration::{Integration, SecretsByValue};
 pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
@@ -167,7 +167,18 @@ impl Broker {
         self.clock.now()
     }
 
-    /// Our client at the integration's provider.
+    /// Our client at the integration's provider, with the secret that holds for a connection of these values.
+    fn client_for(
+        &self,
+        integration: &Integration,
+        variables: &BTreeMap<String, String>,
+        captured: &BTreeMap<String, String>,
+    ) -> Result<Client, BrokerError> {
+        let secret = integration.client_secret_for(variables, captured).cloned();
+        Ok(Client { secret, ..self.client(integration)? })
+    }
+
+    /// The same before anything is known of a connection.
     fn client(&self, integration: &Integration) -> Result<Client, BrokerError> {
         if let Some(missing) = &integration.missing {
             return Err(BrokerError::NotConfigured(missing.clone()));

@@ -46,7 +46,7 @@ impl Broker {
         cookies: Vec<(String, String)>,
         visitor: Visitor,
     ) -> Result<Completed, BrokerError> {
-        let redirect = Redirect::parse(query)?;
+        let redirect = Redirect::parse(query, &integration.provider.protocol.callback)?;
         let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
         self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies, &visitor).await }).await
     }
@@ -102,6 +102,7 @@ impl Broker {
             Callback::Code { code, captured } => (code, captured),
             Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
         };
+        let client = self.client_for(integration, &flow.variables, &captured)?;
         // A captured value may choose the token endpoint's host, from the file's closed map only.
         let endpoints = if captured.is_empty() {
             endpoints

@@ -165,7 +165,7 @@ impl Broker {
         variables: &BTreeMap<String, String>,
         grant: &Grant,
     ) -> Result<(), BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, variables, Some(grant)).await?;
         let random = entropy::random_token()?;
         let values = Values { random: Some(random.expose()), ..values(&client, variables) };

@@ -74,7 +74,7 @@ pub fn catalogue(request: LoadRequest) -> Result<Catalogue, Problems> {
     let environment = Environment::new(environment);
     let report = Report::default();
     let context = Context { report: &report, environment: &environment, keys: None };
-    let file = config_file(config_path.as_deref(), &directory, &report);
+    let file = config_file(config_path.as_deref(), &directory, &context);
     let Ok(file) = file else { return Err(Problems(report.finish().0)) };
     let Gathered { document, folder, files, allow_http } = gather(file.as_ref(), &directory, &overrides, &context);
     let ahead = Report::default();

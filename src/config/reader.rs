@@ -18,6 +18,7 @@ use super::problem::{Fault, Place, Report, did_you_mean};
 use super::secrets::{Environment, Resolved};
 pub(super) use entry::whole;
 pub use kind::{Key, Kind};
+pub(super) use nested::SecretOf;
 
 /// What reading needs besides the table: where problems go, and what secrets refer to.
 #[derive(Debug)]
