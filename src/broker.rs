@@ -7,6 +7,7 @@ mod begin;
 mod budget;
 mod circuit;
 mod complete;
+mod configured;
 mod confirm;
 mod connections;
 mod disconnect;
@@ -28,19 +29,22 @@ mod sweep;
 mod visitor;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 pub use begin::{Begin, Begun, Started};
 pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
+pub use configured::Changes;
 pub use confirm::Confirmation;
 pub use connections::View;
 pub use entropy::random_token;
 pub use error::BrokerError;
-pub use integration::Integration;
+pub use integration::{Integration, SecretsByValue};
 pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
@@ -48,14 +52,14 @@ pub use visitor::Visitor;
 pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
-use crate::model::{IntegrationName, Timestamp};
+use crate::model::Timestamp;
 use crate::oauth::{Client, Values};
 use crate::route::Via;
 use crate::store::Store;
 use crate::upstream::{Fetch, Upstream};
 
 /// What the broker needs to know of how it is reached and run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Scheme, authority and base path, without a trailing slash: everything that is put before `/integrations`.
     pub public_base: String,
@@ -69,6 +73,7 @@ pub struct Settings {
 }
 
 /// The ways out.
+#[derive(Clone)]
 pub struct Network {
     /// For small requests: tokens, revocations, metadata.
     pub fetch: Fetch,
@@ -80,13 +85,11 @@ pub struct Network {
 
 /// Everything that happens between a caller and a provider. Cheap to share; lives as long as the process.
 pub struct Broker {
-    settings: Settings,
-    integrations: HashMap<IntegrationName, Arc<Integration>>,
+    /// What a configuration says, all of it exchanged at once.
+    configured: ArcSwap<configured::Configured>,
     store: Store,
-    network: Network,
     clock: Clock,
     live: live::LiveCache,
-    watches: watch::Watches,
     budgets: budget::Budgets,
     shared: limits::Shared,
     reports: report::Reports,
@@ -108,18 +111,13 @@ impl Broker {
         network: Network,
         clock: Clock,
     ) -> Arc<Self> {
-        let integrations: HashMap<_, _> =
-            integrations.into_iter().map(|integration| (integration.name.clone(), Arc::new(integration))).collect();
-        let watches = watch::Watches::new(integrations.values().map(Arc::as_ref));
-        let (reports, reported) = report::Reports::new(store.is_shared() && watches.have_rates());
+        let configured = configured::Configured::new(settings, integrations, network);
+        let (reports, reported) = report::Reports::new(store.is_shared());
         let broker = Arc::new(Self {
-            settings,
-            integrations,
+            configured: ArcSwap::from_pointee(configured),
             store,
-            network,
             clock,
             live: live::LiveCache::default(),
-            watches,
             budgets: budget::Budgets::default(),
             shared: limits::Shared::default(),
             reports,
@@ -135,16 +133,6 @@ impl Broker {
             tokio::spawn(report::run(Arc::downgrade(&broker), reported));
         }
         broker
-    }
-
-    /// The integration of that name.
-    pub fn integration(&self, name: &str) -> Option<&Arc<Integration>> {
-        self.integrations.get(name)
-    }
-
-    /// All integrations, in no particular order.
-    pub fn integrations(&self) -> impl Iterator<Item = &Arc<Integration>> {
-        self.integrations.values()
     }
 
     /// The store, for readiness.
@@ -166,12 +154,12 @@ impl Broker {
 
     /// The longest that one of them takes while the store answers: two requests for metadata, and two for its own sake.
     pub fn longest_duty(&self) -> Duration {
-        self.settings.token_timeout * 4
+        self.configured.load().settings.token_timeout * 4
     }
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
     fn refresh_deadline(&self) -> Duration {
-        self.settings.token_timeout * 2
+        self.configured.load().settings.token_timeout * 2
     }
 
     /// The present moment, as the broker sees it.
@@ -179,12 +167,25 @@ impl Broker {
         self.clock.now()
     }
 
-    /// Our client at the integration's provider.
+    /// Our client at the integration's provider, with the secret that holds for a connection of these values.
+    fn client_for(
+        &self,
+        integration: &Integration,
+        variables: &BTreeMap<String, String>,
+        captured: &BTreeMap<String, String>,
+    ) -> Result<Client, BrokerError> {
+        let secret = integration.client_secret_for(variables, captured).cloned();
+        Ok(Client { secret, ..self.client(integration)? })
+    }
+
+    /// The same before anything is known of a connection.
     fn client(&self, integration: &Integration) -> Result<Client, BrokerError> {
         if let Some(missing) = &integration.missing {
             return Err(BrokerError::NotConfigured(missing.clone()));
         }
-        let callback = || format!("{}/integrations/{}/oauth2callback", self.settings.public_base, integration.name);
+        let callback = || {
+            format!("{}/integrations/{}/oauth2callback", self.configured.load().settings.public_base, integration.name)
+        };
         let scopes = integration.scopes.as_ref().unwrap_or(&integration.provider.protocol.scopes);
         Ok(Client {
             id: integration.client_id.clone().unwrap_or_default(),

@@ -61,7 +61,7 @@ enum Command {
     Connect(connect::Arguments),
     /// Print a connection's items as lines of JSON
     Items(items::Arguments),
-    /// Try the files that describe providers
+    /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
@@ -97,7 +97,7 @@ where
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
-        Command::Providers(arguments) => providers::run(arguments).await,
+        Command::Providers(arguments) => providers::run(arguments, environment).await,
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };
@@ -183,6 +183,9 @@ mod tests {
         check("keyferry --config a.toml", Some("Some(\"a.toml\")"));
         check("keyferry serve --config a.toml", Some("Some(\"a.toml\")"));
         check("keyferry check", Some("Check"));
+        check("keyferry providers list --json", Some("Providers"));
+        check("keyferry providers new acme --issuer https://as.example", Some("Providers"));
+        check("keyferry providers new Acme", None);
         check("keyferry keys new --name crm", Some("Keys"));
         check("keyferry keys new --name CRM", None);
         check("keyferry connect sessions", None);

@@ -4,16 +4,19 @@
 
 mod app;
 mod callers;
+mod catalogue;
 mod document;
 mod environment;
 mod integrations;
 mod library;
+mod merged;
 mod net;
 mod problem;
 mod provider;
 mod reader;
 mod secrets;
 mod server;
+mod sources;
 mod store;
 mod trial;
 
@@ -22,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use self::document::{Document, Layer};
 use self::environment::FreeNames;
-use self::library::{Files, Library};
+use self::library::{Files, Folder, Library};
 use self::problem::{Fault, Place, Report};
 use self::reader::{Context, Table};
 use self::secrets::Environment;
@@ -30,8 +33,11 @@ use crate::broker::Integration;
 use crate::model::ProviderId;
 use crate::{telemetry, upstream};
 
+pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
+pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::sources::Sources;
 pub use self::trial::{Trial, TrialClient};
 
 /// The file that is read when none is named, if it is there.
@@ -81,29 +87,44 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
+/// What came of reading, and what was read for it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, or every mistake.
+    pub config: Result<Config, Problems>,
+    /// What it depends on, also when it has mistakes.
+    pub sources: Sources,
+}
+
 /// Reads and checks everything.
 ///
 /// # Errors
 ///
 /// All mistakes of all files, environment variables and flags, each with its place and a remedy. No secret is shown.
 pub fn load(request: LoadRequest) -> Result<Config, Problems> {
+    load_with_sources(request).config
+}
+
+/// The same, and what it was read from.
+pub fn load_with_sources(request: LoadRequest) -> Loaded {
     let report = Report::default();
     let environment = Environment::new(request.environment);
     let context = Context { report: &report, environment: &environment, keys: None };
-    let config = match config_file(request.config_path.as_deref(), &request.directory, &report) {
+    let config = match config_file(request.config_path.as_deref(), &request.directory, &context) {
         Ok(file) => merged(file.as_ref(), &request.directory, &request.overrides, &context),
         // Nothing in it can be trusted, so only the other files are looked at.
         Err(()) => {
-            let folder = library::Folder { path: request.directory.join("providers"), named: None };
+            let folder = Folder { path: request.directory.join("providers"), named: None };
             Library::compile(&Files::read(&folder, &context), false, &context);
             None
         }
     };
     let (mistakes, warnings) = report.finish();
-    match config {
+    let config = match config {
         Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
         _ => Err(Problems(mistakes)),
-    }
+    };
+    Loaded { config, sources: environment.sources() }
 }
 
 /// Every key of `config.toml`, in the order in which they are read.
@@ -130,11 +151,12 @@ fn describe(read: impl FnOnce(&mut Table<'_>)) -> Vec<Key> {
 }
 
 /// The configuration file. `Ok(None)` when there is none and none was asked for.
-fn config_file(named: Option<&Path>, directory: &Path, report: &Report) -> Result<Option<Layer>, ()> {
+fn config_file(named: Option<&Path>, directory: &Path, context: &Context<'_>) -> Result<Option<Layer>, ()> {
+    let report = context.report;
     let name = named.unwrap_or(Path::new(DEFAULT_FILE));
     let path = directory.join(name);
     let place = Place { file: name.display().to_string(), key: String::new() };
-    match std::fs::read_to_string(&path) {
+    match context.environment.files().text(&path) {
         Ok(text) => Layer::toml(&place.file, &path, &text).map(Some).map_err(|problem| report.mistake(problem)),
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
@@ -146,7 +168,17 @@ fn config_file(named: Option<&Path>, directory: &Path, report: &Report) -> Resul
     }
 }
 
-fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+/// Everything that was written, before any of it is checked.
+struct Gathered {
+    /// The file, the environment and the flags.
+    document: Document,
+    /// Where the operator's provider files are, or would be.
+    folder: Folder,
+    files: Files,
+    allow_http: bool,
+}
+
+fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Gathered {
     let flags: Vec<Layer> = overrides
         .iter()
         .map(|Override { flag, key, value }| {
@@ -173,7 +205,12 @@ fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], contex
     let document = merge(&environment::layers(context, directory, &names));
     let allow_http =
         Table::read(&document, &ahead, |table| table.table("net", "", |table| table.boolean("allow_http", "")));
-    let library = Library::compile(&files, allow_http.unwrap_or(false), context);
+    Gathered { document, folder, files, allow_http: allow_http.unwrap_or(false) }
+}
+
+fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+    let Gathered { document, files, allow_http, .. } = gather(file, directory, overrides, context);
+    let library = Library::compile(&files, allow_http, context);
     Table::read(&document, context, |table| read(table, &library))
 }
 

@@ -11,14 +11,16 @@ mod request;
 mod revocation;
 mod token;
 
-pub use authorization::{AuthorizationRequest, authorization_url};
+pub use authorization::{AuthorizationRequest, WishError, authorization_url, check_wishes};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
 pub use client::{Client, Values};
 pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
-pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError};
+pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError, may_take_a_secret};
+pub(crate) use protocol::matches_whole;
 pub use protocol::{
-    AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,
-    RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenResponse, Variable,
+    AuthMethod, CallbackCapture, CallbackNames, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode,
+    Revocation, RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenRequestMethod,
+    TokenResponse, Variable,
 };
 pub use request::{HttpRequest, exchange_request, refresh_request};
 pub use revocation::revocation_requests;

@@ -27,6 +27,15 @@ pub struct Provider {
     pub api: Api,
     /// How to load items; empty where the file does not say.
     pub items: Arc<Plan>,
+    /// SHA-256 over the file and those that it extends.
+    pub digest: [u8; 32],
+}
+
+/// Two of one name are the same when their files are.
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.digest == other.digest
+    }
 }
 
 impl Provider {

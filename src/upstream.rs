@@ -37,7 +37,7 @@ struct Timeouts {
 }
 
 /// The `[net]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// PEM file with roots in addition to the compiled-in ones.
     pub ca_file: Option<PathBuf>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::live::Ticket;
 use super::record::Stored;
 use super::single_flight::{Entry as FlightEntry, SingleFlight, Waiter};
-use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, values};
+use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, entropy, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::Values;
 use crate::route::Ready;
@@ -132,25 +132,23 @@ impl Broker {
         }
         let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
         let integration = self.integration_of(&stored.connection.key)?;
-        let ready = self.ready(integration, &stored, &grant)?;
-        let budget = self.budget_of(&stored.connection.key)?;
-        Ok(self.live.put(ticket, stored, grant, version, ready, budget))
+        let ready = self.ready(&integration, &stored, &grant)?;
+        let leeway = integration.provider.protocol.refresh_leeway;
+        let watched = self.budget_of(&stored.connection.key)?;
+        Ok(self.live.put(ticket, stored, (grant, leeway), version, ready, watched))
     }
 
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, &stored.variables, &grant.captured)?;
+        let random = entropy::random_token()?;
         let values = Values {
             access_token: Some(&grant.access_token),
+            random: Some(random.expose()),
             captured: Some(&grant.captured),
             ..values(&client, &stored.variables)
         };
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
             .map(Arc::new)
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))
-    }
-
-    pub(super) fn integration_of(&self, key: &ConnectionKey) -> Result<&Arc<Integration>, BrokerError> {
-        let gone = || BrokerError::Internal(format!("the integration {} is not configured any more", key.integration));
-        self.integrations.get(&key.integration).ok_or_else(gone)
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
-use super::{Broker, BrokerError, Integration, Visitor, entropy, values};
+use super::{Broker, BrokerError, Integration, Settings, Visitor, entropy, values};
 use crate::model::{ConnectionKey, Secret};
-use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url};
+use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url, check_wishes};
 use crate::store::{Expected, Key, Kind, Written};
 
 /// How long an authorization may take from its beginning to its callback.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A wish to connect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Begin {
     /// Integration and person.
     pub key: ConnectionKey,
@@ -24,6 +24,8 @@ pub struct Begin {
     pub scopes: Option<Vec<String>>,
     /// The person's values for the provider's variables.
     pub variables: BTreeMap<String, String>,
+    /// The caller's own parameters of the authorization request; an empty value is none.
+    pub authorization_params: BTreeMap<String, String>,
 }
 
 /// The URL to open.
@@ -48,24 +50,29 @@ impl Broker {
     /// Begins an authorization for this person.
     pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, BrokerError> {
         let integration = self.integration_of(&begin.key)?;
-        let client = self.client(integration)?;
+        let client = self.client(&integration)?;
+        let mut wishes = begin.authorization_params;
+        wishes.retain(|_, value| !value.is_empty());
+        check_wishes(&integration.provider.protocol, &wishes)
+            .map_err(|error| BrokerError::Invalid(error.to_string()))?;
         let flow = FlowRecord {
             integration: begin.key.integration.as_str().to_owned(),
             org: begin.key.person.org.as_str().to_owned(),
             user: begin.key.person.user.as_str().to_owned(),
             return_to: begin.return_to,
             scopes: begin.scopes.unwrap_or(client.scopes),
-            variables: variables(integration, begin.variables)?,
+            variables: variables(&integration, begin.variables)?,
+            authorization_params: wishes,
         };
-        if !self.settings.confirm {
-            let (url, _) = self.pend(integration, flow, None).await?;
+        let Settings { confirm, public_base: base, .. } = self.configured.load().settings.clone();
+        if !confirm {
+            let (url, _) = self.pend(&integration, flow, None).await?;
             return Ok(Begun { url });
         }
         let ticket = entropy::random_token()?;
         let expires_at = self.clock.now().plus(LIFETIME).unix_millis();
         let record = StartRecord { v: 1, flow, expires_at };
         self.create(&key_of(Kind::Start, ticket.expose()), &record, LIFETIME).await?;
-        let base = &self.settings.public_base;
         Ok(Begun { url: format!("{base}/integrations/{}/authorize?start={}", integration.name, ticket.expose()) })
     }
 
@@ -123,6 +130,7 @@ impl Broker {
                 random: Some(random.expose()),
                 ..values(&client, &flow.variables)
             },
+            wishes: &flow.authorization_params,
         };
         let url = authorization_url(protocol, &endpoints, request);
         let record = PendingRecord {
@@ -138,7 +146,7 @@ impl Broker {
 
     /// The cookie of one flow. `__Host-` keeps other hosts and paths from setting it, and needs https.
     pub(super) fn cookie_name(&self, state: &str) -> String {
-        let prefix = if self.settings.public_base.starts_with("https://") { "__Host-" } else { "" };
+        let prefix = if self.configured.load().settings.public_base.starts_with("https://") { "__Host-" } else { "" };
         format!("{prefix}keyferry-{}", &entropy::fingerprint(state)[..16])
     }
 

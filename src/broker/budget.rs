@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 
 use super::entropy;
 use super::watch::Watch;
-use crate::model::{ConnectionKey, Timestamp};
+use crate::model::{ConnectionKey, IntegrationName, Timestamp};
 use crate::route::{LONGEST_WAIT, Level, Rate, Spend, Spent};
 use crate::store::{Key, Kind};
 
@@ -29,7 +29,6 @@ pub(super) struct Budget {
     pub(super) connection: ConnectionKey,
     /// Which part of the connection it is for; empty for all of it.
     pub(super) part: Box<str>,
-    pub(super) watch: Arc<Watch>,
     /// The rule that holds for it. None for a whole connection whose parts have budgets of their own: nobody knows which
     /// part a proxied call is for.
     pub(super) rate: Option<Rate>,
@@ -110,7 +109,7 @@ impl Default for Budgets {
 
 impl Budgets {
     /// The budget of a connection's part, full when it was not known.
-    pub(super) fn of(&self, connection: &ConnectionKey, part: &str, watch: &Arc<Watch>) -> Arc<Budget> {
+    pub(super) fn of(&self, connection: &ConnectionKey, part: &str, watch: &Watch) -> Arc<Budget> {
         let part = short(part);
         if let Some(budget) = self.0.get(&Name { connection, part: &part }) {
             return budget;
@@ -120,7 +119,6 @@ impl Budgets {
             Ok::<_, std::convert::Infallible>(Arc::new(Budget {
                 connection: connection.clone(),
                 part: part.as_ref().into(),
-                watch: Arc::clone(watch),
                 rate: watch.rate.filter(|_| !(watch.parts_budgets && part.is_empty())),
                 level: AtomicU64::new(0),
                 closed_until: AtomicU64::new(0),
@@ -130,6 +128,12 @@ impl Budgets {
         };
         let Ok(budget) = self.0.get_or_insert_with(&name, make);
         budget
+    }
+
+    /// Forgets the budgets of these integrations, whose rules have changed: what was left by the old ones says nothing
+    /// by the new.
+    pub(super) fn forget(&self, of: impl Fn(&IntegrationName) -> bool) {
+        self.0.retain(|name, _| !of(&name.connection.integration));
     }
 }
 

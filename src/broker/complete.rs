@@ -46,7 +46,7 @@ impl Broker {
         cookies: Vec<(String, String)>,
         visitor: Visitor,
     ) -> Result<Completed, BrokerError> {
-        let redirect = Redirect::parse(query)?;
+        let redirect = Redirect::parse(query, &integration.provider.protocol.callback)?;
         let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
         self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies, &visitor).await }).await
     }
@@ -102,6 +102,7 @@ impl Broker {
             Callback::Code { code, captured } => (code, captured),
             Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
         };
+        let client = self.client_for(integration, &flow.variables, &captured)?;
         // A captured value may choose the token endpoint's host, from the file's closed map only.
         let endpoints = if captured.is_empty() {
             endpoints
@@ -138,7 +139,7 @@ impl Broker {
                 self.refuse(&flow, &grant, visitor).await?;
                 Err(visitor.refusal())
             }
-            None if self.settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
+            None if self.configured.load().settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
             None => self.activate(&flow, grant).await.map(Outcome::Active),
         }
     }
@@ -174,7 +175,7 @@ impl Broker {
     /// Makes the grant the connection's, in place of what it had.
     pub(super) async fn activate(self: &Arc<Self>, flow: &FlowRecord, grant: Grant) -> Result<Connection, BrokerError> {
         let key = flow.key()?;
-        let integration = Arc::clone(self.integration_of(&key)?);
+        let integration = self.integration_of(&key)?;
         loop {
             let now = self.clock.now();
             let previous = self.stored(&key).await?;

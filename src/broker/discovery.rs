@@ -19,6 +19,11 @@ pub(super) struct Discovered(Mutex<Known>);
 type Known = HashMap<String, (Timestamp, Arc<Metadata>)>;
 
 impl Discovered {
+    /// Everything is asked anew.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,7 +56,8 @@ impl Broker {
             }
             _ => None,
         };
-        Ok(Endpoints::resolve(protocol, metadata.as_deref(), client, values, self.settings.allow_http)?)
+        let allow_http = self.configured.load().settings.allow_http;
+        Ok(Endpoints::resolve(protocol, metadata.as_deref(), client, values, allow_http)?)
     }
 
     async fn metadata(

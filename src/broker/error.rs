@@ -13,6 +13,9 @@ pub enum BrokerError {
     /// The operator has not configured the integration; the sentence names the key to set.
     #[error("{0}")]
     NotConfigured(String),
+    /// No integration of this name is configured, or not any more.
+    #[error("the integration is not configured")]
+    UnknownIntegration,
     /// A request that names what does not exist or does not fit, in a sentence for its author.
     #[error("{0}")]
     Invalid(String),

@@ -53,7 +53,7 @@ impl Broker {
     /// Begins to load the items of a connection, or goes on where an earlier load ended. Nothing is asked of the
     /// provider yet.
     pub async fn load_items(self: &Arc<Self>, key: &ConnectionKey, load: Load) -> Result<Loading, BrokerError> {
-        let integration = Arc::clone(self.integration_of(key)?);
+        let integration = self.integration_of(key)?;
         if integration.provider.items.is_empty() {
             let name = &integration.provider.display_name;
             return Err(BrokerError::Invalid(format!(
@@ -75,7 +75,7 @@ impl Broker {
             }
         };
         let options = Options {
-            connection: live.known_values(),
+            connection: live.known_values(&integration.provider.protocol.variables),
             base_url: live.ready.base_url(),
             types: types.clone(),
             position,
@@ -233,7 +233,7 @@ impl Loading {
     async fn exchange(&self, page: &PageRequest) -> Result<Result<Response<Vec<u8>>, Outage>, BrokerError> {
         let request = request(&self.broker, &self.live, page)?;
         let host = self.live.ready.destination();
-        let answer = match self.broker.network.upstream.send(host, request).await {
+        let answer = match self.broker.network().upstream.send(host, request).await {
             Ok(answer) => whole(answer).await,
             Err(error) => Err(PageError::Upstream(error)),
         };
@@ -311,7 +311,7 @@ fn request(broker: &Broker, live: &Live, page: &PageRequest) -> Result<Request<R
     let target = Target::below(&page.path_and_query).map_err(|error| misfit(&error))?;
     let path_and_query = live.ready.path_and_query(&target).map_err(|error| misfit(&error))?;
     let mut fields: HeaderMap = page.headers.iter().cloned().collect();
-    headers::outbound(&mut fields, &live.ready, &broker.network.via, Version::HTTP_11, false)
+    headers::outbound(&mut fields, &live.ready, &broker.network().via, Version::HTTP_11, false)
         .map_err(|error| misfit(&error))?;
     fields.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
     fields.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("keyferry/", env!("CARGO_PKG_VERSION"))));

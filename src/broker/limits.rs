@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::budget::Budget;
 use super::circuit::Phase;
-use super::watch::{CallOutcome, LimitMode};
+use super::watch::{CallOutcome, LimitMode, Watch};
 use super::{Broker, BrokerError, Integration, Live};
 use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, Timestamp};
@@ -39,11 +39,11 @@ impl Broker {
         budget: &str,
         cap: Duration,
     ) -> Result<Duration, Duration> {
-        let Some(watch) = self.watches.get(&integration.name) else { return Ok(Duration::ZERO) };
-        let budget = self.budgets.of(key, budget, watch);
+        let Some(watch) = self.watch(&integration.name) else { return Ok(Duration::ZERO) };
+        let budget = self.budgets.of(key, budget, &watch);
         let reserved = self.take(&budget, cap).await;
         if reserved != Ok(Duration::ZERO) {
-            watch.loads_over.fetch_add(1, Ordering::Relaxed);
+            watch.seen.loads_over.fetch_add(1, Ordering::Relaxed);
         }
         if let Ok(wait) = reserved {
             watch.waits(wait);
@@ -54,23 +54,23 @@ impl Broker {
     /// Whether the integration's circuit lets a request go now; otherwise how long not. Whoever is let go tells the
     /// [outcome](Self::outcome).
     pub fn admit(&self, integration: &Integration) -> Result<(), Duration> {
-        match self.watches.get(&integration.name) {
-            Some(watch) => watch.circuit.admit(self.clock.now()),
+        match self.watch(&integration.name) {
+            Some(watch) => watch.seen.circuit.admit(self.clock.now()),
             None => Ok(()),
         }
     }
 
     /// Tells the circuit how a request ended.
     pub fn outcome(&self, integration: &Integration, outcome: CallOutcome) {
-        if let Some(watch) = self.watches.get(&integration.name) {
+        if let Some(watch) = self.watch(&integration.name) {
             watch.outcome(outcome, self.clock.now());
         }
     }
 
     /// Closes a budget, as a provider asked by 429 and `Retry-After`: for at most an hour, in every replica.
     pub fn pause(&self, integration: &Integration, key: &ConnectionKey, budget: &str, wait: Duration) {
-        if let Some(watch) = self.watches.get(&integration.name) {
-            self.close_budget(&self.budgets.of(key, budget, watch), wait);
+        if let Some(watch) = self.watch(&integration.name) {
+            self.close_budget(&self.budgets.of(key, budget, &watch), wait);
         }
     }
 
@@ -83,13 +83,13 @@ impl Broker {
             self.reports.later(budget);
         }
         if is_over {
-            budget.watch.calls_over.fetch_add(1, Ordering::Relaxed);
+            live.watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Holds a proxied call to its limits, as its integration is configured: waits, or says why it does not go.
     pub async fn keep_to_limits(&self, live: &Live) -> Result<(), BrokerError> {
-        let watch = &live.budget.watch;
+        let watch = &live.watch;
         let open = |retry_after| BrokerError::CircuitOpen { retry_after };
         let cap = match watch.limits {
             LimitMode::Observe => {
@@ -100,29 +100,29 @@ impl Broker {
             LimitMode::Reject => Duration::ZERO,
         };
         // Looked at first, so that nothing is spent or waited for in vain.
-        if let Phase::Open(wait) = watch.circuit.phase(self.clock.now()) {
+        if let Phase::Open(wait) = watch.seen.circuit.phase(self.clock.now()) {
             return Err(open(wait));
         }
         match self.take(&live.budget, cap).await {
             Ok(Duration::ZERO) => {}
             Ok(wait) => {
-                watch.calls_over.fetch_add(1, Ordering::Relaxed);
+                watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
                 watch.waits(wait);
                 tokio::time::sleep(wait).await;
             }
             Err(retry_after) => {
-                watch.calls_over.fetch_add(1, Ordering::Relaxed);
+                watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
                 return Err(BrokerError::RateLimited { retry_after });
             }
         }
-        watch.circuit.admit(self.clock.now()).map_err(open)
+        watch.seen.circuit.admit(self.clock.now()).map_err(open)
     }
 
     /// Tells of a proxied call that the provider answered. Looks at the head of the answer only.
     pub fn answered(&self, live: &Live, status: StatusCode, headers: &HeaderMap) {
         let now = self.clock.now();
         let outcome = CallOutcome::of_status(status);
-        live.budget.watch.outcome(outcome, now);
+        live.watch.outcome(outcome, now);
         if outcome == CallOutcome::Limited
             && let Some(wait) = headers.get(RETRY_AFTER).and_then(|field| retry_after(field, now))
         {
@@ -132,7 +132,7 @@ impl Broker {
 
     /// Tells of a proxied call that the provider did not answer.
     pub fn unanswered(&self, live: &Live, error: &UpstreamError) {
-        live.budget.watch.outcome(CallOutcome::of_error(error), self.clock.now());
+        live.watch.outcome(CallOutcome::of_error(error), self.clock.now());
     }
 
     fn close_budget(&self, budget: &Budget, wait: Duration) {
@@ -144,18 +144,17 @@ impl Broker {
 
     /// A pause that another replica was asked for.
     pub(super) fn paused_elsewhere(&self, connection: &ConnectionKey, part: &str, until: Timestamp) {
-        if let Some(watch) = self.watches.get(&connection.integration) {
+        if let Some(watch) = self.watch(&connection.integration) {
             // No clock of another machine closes it for longer than a provider may.
             let until = until.min(self.clock.now().plus(LONGEST_WAIT));
-            self.budgets.of(connection, part, watch).close(until);
+            self.budgets.of(connection, part, &watch).close(until);
         }
     }
 
-    /// The budget of a connection as a whole.
-    pub(super) fn budget_of(&self, key: &ConnectionKey) -> Result<Arc<Budget>, BrokerError> {
-        let name = &self.integration_of(key)?.name;
-        let unwatched = || BrokerError::Internal(format!("the integration {name} is not watched"));
-        Ok(self.budgets.of(key, "", self.watches.get(name).ok_or_else(unwatched)?))
+    /// The budget of a connection as a whole, and what is watched of its integration.
+    pub(super) fn budget_of(&self, key: &ConnectionKey) -> Result<(Arc<Budget>, Arc<Watch>), BrokerError> {
+        let watch = self.watch(&key.integration).ok_or(BrokerError::UnknownIntegration)?;
+        Ok((self.budgets.of(key, "", &watch), watch))
     }
 
     /// Takes one call from a budget: in the store if replicas share it, otherwise here.

@@ -1,16 +1,20 @@
 //! Live tokens in memory: bounded, read without a lock held across await, and invalidated when any replica changes a
 //! connection. The store is the truth; this is what makes a call cost no lookup there.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use super::budget::Budget;
 use super::record::Stored;
-use crate::model::{Connection, ConnectionKey, Freshness, Grant, Timestamp};
+use super::watch::Watch;
+use crate::model::{Connection, ConnectionKey, Freshness, Grant, IntegrationName, Timestamp};
+use crate::oauth::Variable;
 use crate::route::Ready;
 
 /// Most connections whose tokens are kept in memory; further ones push out those that are not called.
@@ -24,14 +28,20 @@ pub struct Live {
     pub ready: Arc<Ready>,
     /// Its rate budget, which outlives its tokens.
     pub(super) budget: Arc<Budget>,
+    /// What is watched of its integration, and the rules that it was prepared by.
+    pub(super) watch: Arc<Watch>,
     pub(super) grant: Grant,
-    pub(super) variables: std::collections::BTreeMap<String, String>,
+    /// How long before its end the token is due, where the provider's file says.
+    leeway: Option<Duration>,
+    pub(super) variables: BTreeMap<String, String>,
     /// The version of the record that it came from.
     pub(super) version: u64,
     /// When it was last compared with the store, as counted by the cache.
     ticket: Ticket,
     /// Set once somebody started the refresh that its age asks for.
     pub(super) refresh_started: AtomicBool,
+    /// Set once its integration is configured otherwise: it is prepared anew before the next use.
+    is_outdated: AtomicBool,
 }
 
 /// A [`ConnectionKey`] that owns nothing, so that a lookup allocates nothing.
@@ -60,18 +70,20 @@ impl Live {
     }
 
     /// How old its token is.
-    pub fn age(&self, now: Timestamp) -> std::time::Duration {
+    pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.grant.obtained_at)
     }
 
-    /// What was captured when it was connected, and the person's variables: `$conn` of a provider file.
-    pub(super) fn known_values(&self) -> serde_json::Value {
-        let values = self.variables.iter().chain(&self.grant.captured);
+    /// What was captured when it was connected, and the person's variables but for secrets: `$conn` of a provider file.
+    pub(super) fn known_values(&self, rules: &BTreeMap<String, Variable>) -> serde_json::Value {
+        let is_secret = |name: &str| rules.get(name).is_some_and(|rule| rule.secret);
+        let variables = self.variables.iter().filter(|(name, _)| !is_secret(name));
+        let values = variables.chain(&self.grant.captured);
         values.map(|(name, value)| (name.clone(), serde_json::Value::String(value.clone()))).collect()
     }
 
     pub(super) fn freshness(&self, now: Timestamp) -> Freshness {
-        self.grant.freshness(now)
+        self.grant.freshness(now, self.leeway)
     }
 }
 
@@ -99,7 +111,8 @@ impl Default for LiveCache {
 impl LiveCache {
     /// The entry, if nothing can have changed since it was put here.
     pub(super) fn current(&self, key: &LiveKey<'_>) -> Option<Arc<Live>> {
-        self.entries.get(key).filter(|live| live.ticket.epoch == self.epoch.load(Ordering::Acquire))
+        let epoch = self.epoch.load(Ordering::Acquire);
+        self.entries.get(key).filter(|live| live.ticket.epoch == epoch && !live.is_outdated.load(Ordering::Acquire))
     }
 
     /// The entry, whatever may have happened since.
@@ -117,20 +130,23 @@ impl LiveCache {
         &self,
         ticket: Ticket,
         stored: Stored,
-        grant: Grant,
+        (grant, leeway): (Grant, Option<Duration>),
         version: u64,
         ready: Arc<Ready>,
-        budget: Arc<Budget>,
+        (budget, watch): (Arc<Budget>, Arc<Watch>),
     ) -> Arc<Live> {
         let live = Arc::new(Live {
             connection: stored.connection,
             variables: stored.variables,
             ready,
             budget,
+            watch,
             grant,
+            leeway,
             version,
             ticket,
             refresh_started: AtomicBool::new(false),
+            is_outdated: AtomicBool::new(false),
         });
         if self.ticket() == ticket {
             self.entries.insert(live.connection.key.clone(), Arc::clone(&live));
@@ -149,6 +165,19 @@ impl LiveCache {
         if self.entries.get(key).is_some_and(|live| live.version != version) {
             self.entries.remove(key);
         }
+    }
+
+    /// These integrations are configured otherwise from now on, which whoever prepares an entry sees already.
+    pub(super) fn outdate(&self, of: impl Fn(&IntegrationName) -> bool) {
+        // Raised first: what was prepared by the old configuration and is about to be kept here is not.
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        // Marked and not removed: they may be all that is left of a grant that the store forgets.
+        self.entries.retain(|key, live| {
+            if of(&key.integration) {
+                live.is_outdated.store(true, Ordering::Release);
+            }
+            true
+        });
     }
 
     /// Notifications were interrupted: nothing here is current any more.

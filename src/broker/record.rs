@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// A connection with its grant.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Stored {
     pub(super) connection: Connection,
     /// `None` once disconnected.
@@ -73,6 +73,9 @@ pub(super) struct FlowRecord {
     pub(super) return_to: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) variables: BTreeMap<String, String>,
+    /// The caller's own parameters of the authorization request.
+    #[serde(default)]
+    pub(super) authorization_params: BTreeMap<String, String>,
 }
 
 /// A start link that nobody opened yet.
@@ -200,6 +203,7 @@ impl FlowRecord {
             return_to: None,
             scopes: Vec::new(),
             variables: variables.clone(),
+            authorization_params: BTreeMap::new(),
         }
     }
 

@@ -59,7 +59,7 @@ impl Broker {
         if live.version != stale && live.freshness(now) == Freshness::Fresh {
             return Ok(live);
         }
-        let integration = Arc::clone(self.integration_of(key)?);
+        let integration = self.integration_of(key)?;
         let stored = Stored {
             connection: live.connection.clone(),
             grant: Some(live.grant.clone()),
@@ -105,7 +105,7 @@ impl Broker {
         stored: &Stored,
         grant: &Grant,
     ) -> Result<crate::upstream::FetchResponse, BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;
         let values = oauth::Values { random: Some(random.expose()), ..values(&client, &stored.variables) };

@@ -37,7 +37,8 @@ impl Broker {
         grant: &Grant,
         asked: bool,
     ) -> Result<Option<Key>, BrokerError> {
-        let protocol = &self.integration_of(key)?.provider.protocol;
+        let integration = self.integration_of(key)?;
+        let protocol = &integration.provider.protocol;
         if protocol.revocation_endpoint.is_none() && protocol.issuer.is_none() {
             return Ok(None);
         }
@@ -77,7 +78,7 @@ impl Broker {
         let mut record: RevocationRecord = record::decode(&entry.value)?;
         let key = record.flow.key()?;
         // Its integration is not configured any more; perhaps it comes back before the record ends.
-        let Some(integration) = self.integrations.get(&key.integration).cloned() else { return Ok(()) };
+        let Some(integration) = self.integration(key.integration.as_str()) else { return Ok(()) };
         let grant = Grant::from(record.grant.clone());
         let outcome = if self.would_reach_the_living(&integration, &key, &grant, record.asked).await? {
             tracing::info!(integration = %key.integration, "a revocation is left out: it would end the connection that lives");
@@ -164,7 +165,7 @@ impl Broker {
         variables: &BTreeMap<String, String>,
         grant: &Grant,
     ) -> Result<(), BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, variables, Some(grant)).await?;
         let random = entropy::random_token()?;
         let values = Values { random: Some(random.expose()), ..values(&client, variables) };

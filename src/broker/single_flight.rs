@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{BrokerError, Live};
-use crate::model::ConnectionKey;
+use crate::model::{ConnectionKey, IntegrationName};
 
 pub(super) type Outcome = Result<Arc<Live>, BrokerError>;
 
@@ -88,6 +88,11 @@ impl SingleFlight {
     /// Forgets the pause: the person has just connected again.
     pub(super) fn resume(&self, key: &ConnectionKey) {
         self.lock().pauses.remove(key);
+    }
+
+    /// Forgets the pauses of these integrations: what made their refreshes fail may have been mended.
+    pub(super) fn resume_all(&self, of: impl Fn(&IntegrationName) -> bool) {
+        self.lock().pauses.retain(|key, _| !of(&key.integration));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -1,5 +1,5 @@
-//! What is watched of each integration: its circuit, and counts for the operator. Kept apart from the integration, which
-//! is configuration; lives as long as the broker.
+//! What is watched of each integration: its circuit, and counts for the operator. What was seen outlives the
+//! configuration by whose rules it was seen.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl CallOutcome {
     }
 }
 
-/// What is watched of one integration.
+/// What is watched of one integration, and by which rules.
 pub(super) struct Watch {
     name: IntegrationName,
     /// The rule of its provider file.
@@ -60,6 +60,12 @@ pub(super) struct Watch {
     pub(super) parts_budgets: bool,
     /// What the operator wants of proxied calls over the budget.
     pub(super) limits: LimitMode,
+    pub(super) seen: Arc<Seen>,
+}
+
+/// What was seen of one integration so far, by whatever rules.
+#[derive(Default)]
+pub(super) struct Seen {
     pub(super) circuit: Circuit,
     opened: AtomicU64,
     /// Proxied calls over the budget.
@@ -115,23 +121,23 @@ pub struct Standing {
 }
 
 impl Watch {
-    fn new(integration: &Integration) -> Self {
+    fn new(integration: &Integration, seen: Arc<Seen>) -> Self {
         Self {
             name: integration.name.clone(),
             rate: integration.provider.api.rate,
             parts_budgets: integration.provider.items.parts_budgets(),
             limits: integration.limits,
-            circuit: Circuit::default(),
-            opened: AtomicU64::new(0),
-            calls_over: AtomicU64::new(0),
-            loads_over: AtomicU64::new(0),
-            waited_millis: AtomicU64::new(0),
-            limited: AtomicU64::new(0),
+            seen,
         }
     }
 
+    /// Whether budgets mean the same under both.
+    fn budgets_as(&self, other: &Self) -> bool {
+        self.rate == other.rate && self.parts_budgets == other.parts_budgets
+    }
+
     pub(super) fn waits(&self, wait: Duration) {
-        self.waited_millis.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.seen.waited_millis.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Counts an outcome, and says once when the circuit opens and once when it closes.
@@ -140,15 +146,15 @@ impl Watch {
             CallOutcome::NotAsked => return,
             CallOutcome::Answered => false,
             CallOutcome::Limited => {
-                self.limited.fetch_add(1, Ordering::Relaxed);
+                self.seen.limited.fetch_add(1, Ordering::Relaxed);
                 false
             }
             CallOutcome::Failed => true,
         };
-        match self.circuit.record(failed, now) {
+        match self.seen.circuit.record(failed, now) {
             None => {}
             Some(Turn::Opened { wait, first }) => {
-                self.opened.fetch_add(1, Ordering::Relaxed);
+                self.seen.opened.fetch_add(1, Ordering::Relaxed);
                 if first {
                     let seconds = wait.as_secs();
                     tracing::warn!(integration = %self.name, seconds, "the provider keeps failing; the circuit opens");
@@ -164,32 +170,47 @@ impl Watch {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Standing {
             integration: self.name.clone(),
-            circuit: self.circuit.phase(now),
-            opened: count(&self.opened),
+            circuit: self.seen.circuit.phase(now),
+            opened: count(&self.seen.opened),
             limits: self.limits,
-            calls_over: count(&self.calls_over),
-            loads_over: count(&self.loads_over),
-            waited: Duration::from_millis(count(&self.waited_millis)),
-            limited: count(&self.limited),
+            calls_over: count(&self.seen.calls_over),
+            loads_over: count(&self.seen.loads_over),
+            waited: Duration::from_millis(count(&self.seen.waited_millis)),
+            limited: count(&self.seen.limited),
         }
     }
 }
 
 /// All of them, by name. No call adds one.
+#[derive(Default)]
 pub(super) struct Watches(HashMap<IntegrationName, Arc<Watch>>);
 
 impl Watches {
     pub(super) fn new<'a>(integrations: impl Iterator<Item = &'a Integration>) -> Self {
-        Self(integrations.map(|one| (one.name.clone(), Arc::new(Watch::new(one)))).collect())
+        Self::default().following(integrations)
+    }
+
+    /// The watches of other integrations, or of the same by other rules. What was seen of those that stay is kept, so
+    /// that no change of the configuration closes a circuit or sets a count back.
+    pub(super) fn following<'a>(&self, integrations: impl Iterator<Item = &'a Integration>) -> Self {
+        let watch = |one: &Integration| {
+            let seen = self.get(&one.name).map(|watch| Arc::clone(&watch.seen)).unwrap_or_default();
+            Arc::new(Watch::new(one, seen))
+        };
+        Self(integrations.map(|one| (one.name.clone(), watch(one))).collect())
     }
 
     pub(super) fn get(&self, name: &IntegrationName) -> Option<&Arc<Watch>> {
         self.0.get(name)
     }
 
-    /// Whether any provider file has a rule.
-    pub(super) fn have_rates(&self) -> bool {
-        self.0.values().any(|watch| watch.rate.is_some())
+    /// Whether budgets of this integration mean the same as before.
+    pub(super) fn budget_alike(&self, before: &Self, name: &IntegrationName) -> bool {
+        match (self.get(name), before.get(name)) {
+            (Some(now), Some(before)) => now.budgets_as(before),
+            (None, None) => true,
+            _ => false,
+        }
     }
 }
 
@@ -197,9 +218,10 @@ impl Broker {
     /// How each integration that can be used stands, by name.
     pub fn standings(&self) -> Vec<Standing> {
         let now = self.clock.now();
-        let usable = self.integrations.values().filter(|integration| integration.missing.is_none());
+        let configured = self.configured.load();
+        let usable = configured.integrations.values().filter(|integration| integration.missing.is_none());
         let mut standings: Vec<_> =
-            usable.filter_map(|one| self.watches.get(&one.name)).map(|watch| watch.standing(now)).collect();
+            usable.filter_map(|one| configured.watches.get(&one.name)).map(|watch| watch.standing(now)).collect();
         standings.sort_unstable_by(|one, other| one.integration.cmp(&other.integration));
         standings
     }

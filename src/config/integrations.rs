@@ -1,6 +1,8 @@
 //! The `[integrations]` tables: our OAuth client at each provider. A provider that nobody configured becomes one that
 //! says what is missing.
 
+mod by_value;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +37,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             provider: Arc::clone(provider),
             client_id: None,
             client_secret: None,
+            client_secrets: None,
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
@@ -56,6 +59,9 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let client_id = table.secret("client_id", "The client identifier that the provider gave.");
     let client_secret =
         table.secret("client_secret", "The client secret that the provider gave; public clients have none.");
+    let doc = "Client secrets for single values of a variable or of what the callback brings; `client_secret` holds for \
+               all others.";
+    let client_secrets = table.secret_tables("client_secrets", doc);
     let doc = "Scopes to ask for; by default the provider file's.";
     let scopes = table.list("scopes", doc, provider::scope);
     let variables = table.texts("variables", "Values for the provider's variables.");
@@ -67,22 +73,27 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let limits = table.word("limits", doc, &modes);
 
     let provider = find_provider(table, library, name, provider_id.as_deref())?;
+    let mut lacking = Vec::new();
+    let variables = follow_secrets(table, &provider, variables, &mut lacking);
     check_variables(table, &provider, &variables, allow_http);
     for warning in library.warnings(provider.id.as_str()) {
         table.context().report.warning(warning.clone());
     }
     let name = integration_name.ok()?;
-    let mut lacking = Vec::new();
     let client_id = wanted(table, "client_id", client_id, true, &mut lacking);
     let needs_secret = matches!(
         provider.protocol.token_endpoint_auth_method,
         Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic)
     );
+    let client_secrets = by_value::client_secrets(table, &provider, client_secrets, &mut lacking);
+    let needs_secret = needs_secret && !by_value::are_all(&provider, client_secrets.as_ref());
     let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
-        if rule.operator_only && rule.default.is_none() && !variables.contains_key(variable) {
-            lacking.push(Lacking::unset(format!("variables.{variable}")));
+        let key = format!("variables.{variable}");
+        let is_known = variables.contains_key(variable) || lacking.iter().any(|lacking| lacking.key == key);
+        if rule.operator_only && rule.default.is_none() && !is_known {
+            lacking.push(Lacking::unset(key));
         }
     }
     for lacking in &lacking {
@@ -94,6 +105,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         provider,
         client_id: client_id.map(|secret| secret.expose().to_owned()),
         client_secret,
+        client_secrets,
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
@@ -119,7 +131,9 @@ impl Lacking {
         match &self.why {
             Some(why) => {
                 let remedy = "until it has one, calls of this integration answer 500";
-                table.place(&self.key).problem(Fault::new(format!("has no value: {why}"), remedy))
+                let first = self.key.split('.').next().unwrap_or_default();
+                let place = Place { key: format!("{}.{}", here.key, self.key), ..table.place(first) };
+                place.problem(Fault::new(format!("has no value: {why}"), remedy))
             }
             None => {
                 let variable = variable_of(name, &self.key);
@@ -145,6 +159,28 @@ fn wanted(
         None => {}
     }
     None
+}
+
+/// The variables, with what secret ones refer to; what refers to nothing goes to the list.
+fn follow_secrets(
+    table: &Table<'_>,
+    provider: &Provider,
+    variables: Vec<(String, String)>,
+    lacking: &mut Vec<Lacking>,
+) -> Vec<(String, String)> {
+    let directory = table.directory_of("variables");
+    let mut followed = Vec::new();
+    for (name, text) in variables {
+        let is_secret = provider.protocol.variables.get(&name).is_some_and(|rule| rule.secret);
+        match is_secret.then(|| table.context().environment.resolve(&text, &directory)) {
+            None => followed.push((name, text)),
+            Some(Resolved::Found(secret)) => followed.push((name, secret.expose().to_owned())),
+            Some(Resolved::Missing(why)) => {
+                lacking.push(Lacking { key: format!("variables.{name}"), why: Some(why) });
+            }
+        }
+    }
+    followed
 }
 
 fn find_provider(table: &Table<'_>, library: &Library, name: &str, provider_id: Option<&str>) -> Option<Arc<Provider>> {

@@ -18,6 +18,7 @@ use super::problem::{Fault, Place, Report, did_you_mean};
 use super::secrets::{Environment, Resolved};
 pub(super) use entry::whole;
 pub use kind::{Key, Kind};
+pub(super) use nested::SecretOf;
 
 /// What reading needs besides the table: where problems go, and what secrets refer to.
 #[derive(Debug)]
@@ -175,6 +176,7 @@ impl<'a> Table<'a> {
     pub(super) fn readable_file(&mut self, name: &'static str, doc: &'static str) -> Option<PathBuf> {
         self.value(name, Kind::Path, doc, |entry| {
             let path = entry.path()?;
+            self.context.environment.files().note(&path);
             let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
             match opened {
                 Ok(metadata) if metadata.is_file() => Ok(path),

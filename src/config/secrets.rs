@@ -5,11 +5,15 @@ use std::fmt;
 use std::path::Path;
 
 use super::problem::quoted;
+use super::sources::{Reading, Sources};
 use crate::model::Secret;
 
-/// The environment that the process was started with, as `main` passed it in.
+/// The environment that the process was started with, as `main` passed it in, and the files around it.
 #[derive(Default)]
-pub(super) struct Environment(BTreeMap<String, String>);
+pub(super) struct Environment {
+    variables: BTreeMap<String, String>,
+    files: Reading,
+}
 
 /// What a secret's key led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,47 +26,57 @@ pub(super) enum Resolved {
 
 impl Environment {
     pub(super) fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(variables.into_iter().collect())
+        Self { variables: variables.into_iter().collect(), files: Reading::default() }
     }
 
     /// In the order of their names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Follows a reference; any other text is the secret itself. Relative paths begin at `directory`.
     pub(super) fn resolve(&self, text: &str, directory: &Path) -> Resolved {
         if let Some(name) = text.strip_prefix("env:") {
-            return match self.0.get(name).map(String::as_str) {
+            return match self.variables.get(name).map(String::as_str) {
                 Some("") => Resolved::Missing(format!("the environment variable {} is empty", quoted(name))),
                 Some(value) => Resolved::Found(Secret::new(value)),
                 None => Resolved::Missing(format!("the environment variable {} is not set", quoted(name))),
             };
         }
         if let Some(path) = text.strip_prefix("file:") {
-            return read(&directory.join(path), path);
+            return self.read(&directory.join(path), path);
         }
         if text.is_empty() {
             return Resolved::Missing("it is empty".to_owned());
         }
         Resolved::Found(Secret::new(text))
     }
-}
 
-/// Editors and `echo` end a file with a line break, which is not part of the secret.
-fn read(path: &Path, name: &str) -> Resolved {
-    match std::fs::read_to_string(path).map(Secret::new) {
-        Ok(text) => match text.expose().trim_end_matches(['\n', '\r']) {
-            "" => Resolved::Missing(format!("the file {} is empty", quoted(name))),
-            secret => Resolved::Found(Secret::new(secret)),
-        },
-        Err(error) => Resolved::Missing(format!("the file {} cannot be read: {error}", quoted(name))),
+    /// Editors and `echo` end a file with a line break, which is not part of the secret.
+    fn read(&self, path: &Path, name: &str) -> Resolved {
+        match self.files.text(path).map(Secret::new) {
+            Ok(text) => match text.expose().trim_end_matches(['\n', '\r']) {
+                "" => Resolved::Missing(format!("the file {} is empty", quoted(name))),
+                secret => Resolved::Found(Secret::new(secret)),
+            },
+            Err(error) => Resolved::Missing(format!("the file {} cannot be read: {error}", quoted(name))),
+        }
+    }
+
+    /// The way to files.
+    pub(super) fn files(&self) -> &Reading {
+        &self.files
+    }
+
+    /// Everything that was read.
+    pub(super) fn sources(self) -> Sources {
+        self.files.finish()
     }
 }
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

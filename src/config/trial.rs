@@ -69,7 +69,7 @@ impl Trial {
         let (all, _) = report.finish();
         let of_family: Vec<Problem> =
             all.iter().filter(|problem| family.contains(&problem.file.as_str())).cloned().collect();
-        // A file that is not TOML has no name among the family.
+        // What is wrong with a file's name concerns no file that was read.
         Err(Problems(if of_family.is_empty() { all } else { of_family }))
     }
 

@@ -34,7 +34,7 @@ pub struct Values<'a> {
     pub state: Option<&'a str>,
     /// `{scope}`: as joined for this request.
     pub scope: Option<&'a str>,
-    /// `{random}`: fresh for this request.
+    /// `{random}`: fresh for this request; in what calls carry, for this token.
     pub random: Option<&'a str>,
     /// The provider's variables, as set by operator or person.
     pub variables: Option<&'a BTreeMap<String, String>>,

@@ -172,7 +172,7 @@ impl Endpoints {
 }
 
 /// Https to anywhere, or plain http towards this machine. The address itself is checked once more when it is dialled.
-fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
+pub fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
     if !url.username().is_empty() || url.password().is_some() {
         return false;

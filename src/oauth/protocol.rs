@@ -30,10 +30,20 @@ pub struct Protocol {
     pub introspection_endpoint: Option<Template>,
     /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// What client_secret_basic sends as its user name when not the client id.
+    pub basic_username: Option<Template>,
+    /// What client_secret_basic sends as its password when not the client secret.
+    pub basic_password: Option<Template>,
+    /// How token requests are sent.
+    pub token_request_method: TokenRequestMethod,
     /// Body format of token requests.
     pub token_request_format: TokenRequestFormat,
     /// More headers on token requests.
     pub token_request_headers: Parameters,
+    /// What the authorization endpoint is asked for (RFC 6749 section 3.1.1).
+    pub response_type: String,
+    /// Whose tokens they are to be (RFC 8707); sent with authorization, exchange and refresh.
+    pub resource: Option<Template>,
     /// PKCE (RFC 7636).
     pub code_challenge_method: CodeChallengeMethod,
     /// Scopes asked for when the integration names none.
@@ -50,6 +60,8 @@ pub struct Protocol {
     pub refresh_params: Parameters,
     /// What a refresh does to the refresh token.
     pub refresh: RefreshMode,
+    /// How long before its end an access token becomes due, when not by the engine's own rule.
+    pub refresh_leeway: Option<Duration>,
     /// Life of an access token when the answer does not say.
     pub access_token_lifetime: Option<Duration>,
     /// Life of an idle refresh token when the answer does not say.
@@ -62,6 +74,8 @@ pub struct Protocol {
     pub token_response: TokenResponse,
     /// Values kept from token answers.
     pub token_capture: BTreeMap<String, TokenCapture>,
+    /// What the redirect brings, under which names.
+    pub callback: CallbackNames,
     /// Values kept from the redirect's query.
     pub callback_capture: BTreeMap<String, CallbackCapture>,
     /// How tokens are revoked.
@@ -84,15 +98,26 @@ pub enum AuthMethod {
     None,
 }
 
-/// Body format of a token request.
+/// The method of a token request (RFC 6749 section 3.2 knows POST alone).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRequestMethod {
+    /// The default.
+    Post,
+    /// The parameters go into the query, the client secret among them.
+    Get,
+}
+
+/// Body format of a token request or a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRequestFormat {
     /// `application/x-www-form-urlencoded`, as RFC 6749 says.
     Form,
     /// A JSON object.
     Json,
-    /// Parameters in the query of a POST without a body.
+    /// Parameters in the query of a request without a body.
     Query,
+    /// Neither parameters nor a body nor its content type: what it is about stands in a header.
+    Nothing,
 }
 
 /// PKCE (RFC 7636 section 4.2). `plain` cannot be configured: it protects nothing.
@@ -169,6 +194,17 @@ pub struct TokenCapture {
     pub pattern: Option<Regex>,
 }
 
+/// What a provider calls the parameters of its redirect (RFC 6749 section 4.1.2), and how it sends them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackNames {
+    /// Where the code is; `code`.
+    pub code: String,
+    /// Where our state comes back; `state`.
+    pub state: String,
+    /// Whether a form may be posted (OAuth 2.0 Form Post Response Mode).
+    pub by_post: bool,
+}
+
 /// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or
 /// a pattern.
 #[derive(Clone, Debug)]
@@ -225,6 +261,8 @@ pub struct Variable {
     pub allowed: Vec<String>,
     /// Only the operator may set it, on the integration.
     pub operator_only: bool,
+    /// Never shown, and never part of a URL.
+    pub secret: bool,
 }
 
 impl Variable {
@@ -236,7 +274,7 @@ impl Variable {
 }
 
 /// True when the pattern matches the value from its first to its last byte.
-pub(super) fn matches_whole(pattern: &Regex, value: &str) -> bool {
+pub(crate) fn matches_whole(pattern: &Regex, value: &str) -> bool {
     pattern.find(value).is_some_and(|found| found.start() == 0 && found.end() == value.len())
 }
 
@@ -271,8 +309,13 @@ impl Default for Protocol {
             revocation_endpoint: None,
             introspection_endpoint: None,
             token_endpoint_auth_method: None,
+            basic_username: None,
+            basic_password: None,
+            token_request_method: TokenRequestMethod::Post,
             token_request_format: TokenRequestFormat::Form,
             token_request_headers: Vec::new(),
+            response_type: "code".into(),
+            resource: None,
             code_challenge_method: CodeChallengeMethod::S256,
             scopes: Vec::new(),
             scope_separator: " ".into(),
@@ -281,17 +324,25 @@ impl Default for Protocol {
             token_params: Vec::new(),
             refresh_params: Vec::new(),
             refresh: RefreshMode::Keep,
+            refresh_leeway: None,
             access_token_lifetime: None,
             refresh_token_lifetime: None,
             grace: None,
             terminal_errors: vec!["invalid_grant".into()],
             token_response: TokenResponse::default(),
             token_capture: BTreeMap::new(),
+            callback: CallbackNames::default(),
             callback_capture: BTreeMap::new(),
             revocation: Revocation::default(),
             variables: BTreeMap::new(),
             sunset: None,
         }
+    }
+}
+
+impl Default for CallbackNames {
+    fn default() -> Self {
+        Self { code: "code".into(), state: "state".into(), by_post: true }
     }
 }
 

@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, Client, Endpoints, Parameters, Protocol, TokenRequestFormat, Values};
-use crate::mapping::Encoding;
+use super::{AuthMethod, Endpoints, Parameters, Protocol, TokenRequestFormat, TokenRequestMethod, Values};
+use crate::mapping::{Encoding, Template};
 use crate::model::{Grant, Secret};
 
 /// A small request to a provider: token, revocation, discovery. Its `Debug` shows neither headers nor body.
@@ -43,8 +43,9 @@ pub fn exchange_request(
     if let Some(verifier) = verifier {
         parameters.set("code_verifier", verifier.expose());
     }
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, parameters, values)
+    token_request(protocol, endpoints, &endpoints.token, &[&protocol.token_params], parameters, values)
 }
 
 /// The request that refreshes a grant (RFC 6749 section 6). `None` when there is nothing to present.
@@ -63,8 +64,10 @@ pub fn refresh_request(
     let mut parameters = Table::new();
     parameters.set("grant_type", "refresh_token");
     parameters.set_from(values, "refresh_token");
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.refresh_params, values);
-    let request = || token_request(protocol, endpoints, &endpoints.refresh, parameters, values);
+    let tables = [&protocol.token_params, &protocol.refresh_params];
+    let request = || token_request(protocol, endpoints, &endpoints.refresh, &tables, parameters, values);
     protocol.can_refresh(grant).then(request)
 }
 
@@ -72,30 +75,44 @@ fn token_request(
     protocol: &Protocol,
     endpoints: &Endpoints,
     url: &str,
+    tables: &[&Parameters],
     mut parameters: Table,
     values: Values<'_>,
 ) -> HttpRequest {
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
-    let drops = &protocol.token_params;
-    authenticate(endpoints.auth_method, values.client, drops, &mut parameters, &mut headers);
+    authenticate(endpoints.auth_method, protocol, tables, values, &mut parameters, &mut headers);
     render_headers(&protocol.token_request_headers, values, &mut headers);
-    parameters.into_request("POST", url, protocol.token_request_format, headers)
+    let (method, format) = match protocol.token_request_method {
+        TokenRequestMethod::Post => ("POST", protocol.token_request_format),
+        TokenRequestMethod::Get => ("GET", TokenRequestFormat::Query),
+    };
+    parameters.into_request(method, url, format, headers)
 }
 
-/// Puts id and secret where the method says. A table that drops `client_id` or `client_secret` sends them under another
+/// Puts id and secret where the method says. Tables that drop `client_id` or `client_secret` send them under another
 /// name, so the built-in is left out.
 pub(super) fn authenticate(
     method: AuthMethod,
-    client: Option<&Client>,
-    table: &Parameters,
+    protocol: &Protocol,
+    tables: &[&Parameters],
+    values: Values<'_>,
     parameters: &mut Table,
     headers: &mut Vec<(String, Secret)>,
 ) {
-    let Some(client) = client else { return };
-    let dropped = |name: &str| table.iter().any(|(dropped, template)| dropped == name && template.is_empty());
+    let Some(client) = values.client else { return };
+    let drops = |table: &Parameters, name: &str| table.iter().any(|(own, value)| own == name && value.is_empty());
+    let dropped = |name: &str| tables.iter().any(|table| drops(table, name));
     let secret = client.secret.as_ref().map_or("", Secret::expose);
     match method {
-        AuthMethod::ClientSecretBasic => headers.push(("authorization".into(), basic(&client.id, secret))),
+        AuthMethod::ClientSecretBasic => {
+            let part = |template: &Option<Template>, own: &str| match template {
+                Some(template) => template.render(Encoding::Raw, |name| values.get(name)).unwrap_or_default(),
+                None => own.to_owned(),
+            };
+            let (username, password) =
+                (part(&protocol.basic_username, &client.id), part(&protocol.basic_password, secret));
+            headers.push(("authorization".into(), basic(&username, &password)));
+        }
         AuthMethod::ClientSecretPost | AuthMethod::None => {
             if !dropped("client_id") {
                 parameters.set_unless_present("client_id", &client.id);
@@ -108,10 +125,10 @@ pub(super) fn authenticate(
     }
 }
 
-/// Id and secret are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
-fn basic(id: &str, secret: &str) -> Secret {
+/// Both are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
+fn basic(username: &str, password: &str) -> Secret {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let joined = Secret::new(format!("{}:{}", encode(id), encode(secret)));
+    let joined = Secret::new(format!("{}:{}", encode(username), encode(password)));
     Secret::new(format!("Basic {}", STANDARD.encode(joined.expose())))
 }
 
@@ -154,6 +171,15 @@ impl Table {
         }
     }
 
+    /// Whose tokens they are to be (RFC 8707 section 2), where the file says.
+    pub(super) fn set_resource(&mut self, protocol: &Protocol, values: Values<'_>) {
+        let resource =
+            protocol.resource.as_ref().and_then(|resource| resource.render(Encoding::Url, |name| values.get(name)));
+        if let Some(resource) = resource {
+            self.set("resource", &resource);
+        }
+    }
+
     /// The provider's table: an empty template drops, others add or replace. A parameter whose template lacks a value,
     /// or renders to nothing, is left out: providers refuse empty parameters.
     pub(super) fn apply(&mut self, table: &Parameters, values: Values<'_>) {
@@ -184,10 +210,8 @@ impl Table {
                     self.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
                 (url.to_owned(), Some("application/json"), Value::Object(object).to_string())
             }
-            TokenRequestFormat::Query => {
-                let joint = if url.contains('?') { '&' } else { '?' };
-                (format!("{url}{joint}{}", form()), None, String::new())
-            }
+            TokenRequestFormat::Query => (with_query(url, &form()), None, String::new()),
+            TokenRequestFormat::Nothing => (url.to_owned(), None, String::new()),
         };
         if let Some(content_type) = content_type
             && !headers.iter().any(|(name, _)| name == "content-type")
@@ -198,10 +222,22 @@ impl Table {
     }
 }
 
+/// The URL with more in its query: what it has is kept, and behind a fragment, by which some pages route, a query begins
+/// anew.
+pub(super) fn with_query(url: &str, query: &str) -> String {
+    let tail = url.rsplit('#').next().unwrap_or(url);
+    let joint = match () {
+        () if query.is_empty() || tail.ends_with(['?', '&']) => "",
+        () if tail.contains('?') => "&",
+        () => "?",
+    };
+    format!("{url}{joint}{query}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Template;
+    use crate::oauth::Client;
 
     fn client() -> Client {
         Client {
@@ -319,6 +355,19 @@ mod tests {
         assert!(
             refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default()).is_none()
         );
+    }
+
+    #[test]
+    fn queries_join_what_is_there() {
+        fn check(url: &str, query: &str, expected: &str) {
+            assert_eq!(with_query(url, query), expected, "{url} {query}");
+        }
+        check("https://a.example", "b=1", "https://a.example?b=1");
+        check("https://a.example?", "b=1", "https://a.example?b=1");
+        check("https://a.example?a=1", "b=1", "https://a.example?a=1&b=1");
+        check("https://a.example?a=1&", "b=1", "https://a.example?a=1&b=1");
+        check("https://a.example?a=1#/page", "b=1", "https://a.example?a=1#/page?b=1");
+        check("https://a.example", "", "https://a.example");
     }
 
     #[test]

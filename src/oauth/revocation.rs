@@ -28,6 +28,9 @@ pub fn revocation_requests(
         parameters.apply(table, values);
         return vec![request(protocol, endpoints, endpoint, table, parameters, values)];
     }
+    if protocol.revocation.format == TokenRequestFormat::Nothing {
+        return vec![request(protocol, endpoints, endpoint, &Parameters::new(), Table::new(), values)];
+    }
     let tokens = [("refresh_token", grant.refresh_token.as_ref()), ("access_token", Some(&grant.access_token))];
     let build = |(hint, token): (&str, Option<&Secret>)| {
         let mut parameters = Table::new();
@@ -49,13 +52,17 @@ fn request(
     let rules = &protocol.revocation;
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     let auth_method = rules.auth_method.unwrap_or(endpoints.auth_method);
-    authenticate(auth_method, values.client, table, &mut parameters, &mut headers);
+    authenticate(auth_method, protocol, &[table], values, &mut parameters, &mut headers);
     render_headers(&rules.headers, values, &mut headers);
     let method = match rules.method.as_str() {
         "DELETE" => "DELETE",
         "GET" => "GET",
         _ => "POST",
     };
-    let format = if method == "GET" { TokenRequestFormat::Query } else { rules.format };
+    let format = match rules.format {
+        TokenRequestFormat::Nothing => TokenRequestFormat::Nothing,
+        _ if method == "GET" => TokenRequestFormat::Query,
+        format => format,
+    };
     parameters.into_request(method, endpoint, format, headers)
 }

@@ -30,7 +30,7 @@ impl Service {
         &self,
         name: &str,
         head: &request::Parts,
-    ) -> Result<(Caller<'_>, &Arc<Integration>), HttpError> {
+    ) -> Result<(Caller<'_>, Arc<Integration>), HttpError> {
         let caller = self.identify(&head.headers, &head.uri, &head.extensions, None).await?;
         let integration = self.permitted(&caller, name)?;
         Ok((caller, integration))
@@ -38,15 +38,24 @@ impl Service {
 
     /// The integration, if the caller may use it. The refusal is the same whether it exists or not. One that lacks its
     /// client answers nothing but what has to be set.
-    pub(super) fn permitted(&self, caller: &Caller<'_>, name: &str) -> Result<&Arc<Integration>, HttpError> {
-        if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
-            return Err(HttpError::Forbidden);
-        }
-        let integration = self.integration(name)?;
-        match &integration.missing {
-            None => Ok(integration),
-            Some(missing) => Err(BrokerError::NotConfigured(missing.clone()).into()),
-        }
+    pub(super) fn permitted(&self, caller: &Caller<'_>, name: &str) -> Result<Arc<Integration>, HttpError> {
+        usable(self.broker.integration(name), caller, name)
+    }
+}
+
+/// The integration that was found by this name, if any was, held to the caller's scope first.
+pub(super) fn usable(
+    found: Option<Arc<Integration>>,
+    caller: &Caller<'_>,
+    name: &str,
+) -> Result<Arc<Integration>, HttpError> {
+    if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
+        return Err(HttpError::Forbidden);
+    }
+    let integration = found.ok_or(HttpError::UnknownIntegration)?;
+    match &integration.missing {
+        None => Ok(integration),
+        Some(missing) => Err(BrokerError::NotConfigured(missing.clone()).into()),
     }
 }
 

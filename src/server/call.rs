@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, COOKIE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
+use super::admit::usable;
 use super::body::Body;
 use super::caller::{Caller, Named};
 use super::forward::{ForwardError, forward};
@@ -35,9 +36,10 @@ impl Service {
             check_destination(request.headers())?;
         }
         let name = target.integration;
-        let place = self.broker.integration(name).map(|integration| &integration.provider.api.auth);
+        let known = self.broker.integration(name);
+        let place = known.as_ref().map(|integration| &integration.provider.api.auth);
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;
-        let integration = self.permitted(&caller, name)?;
+        let integration = usable(known, &caller, name)?;
         caller.require_method(request.method().as_str(), request.headers())?;
         let person = caller.person(Named::from_headers(request.headers())?)?;
         caller.require(integration.name.as_str(), person)?;
@@ -47,7 +49,7 @@ impl Service {
             Some(live) => live,
             None => {
                 let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
-                self.broker.access(&key).boxed().await.map_err(|error| self.failed(error, integration))?
+                self.broker.access(&key).boxed().await.map_err(|error| self.failed(error, &integration))?
             }
         };
         let renew = {
@@ -67,7 +69,7 @@ impl Service {
             LimitMode::Observe => self.broker.note(&live, now),
             // Boxed, as it may ask the store.
             LimitMode::Delay | LimitMode::Reject => {
-                self.broker.keep_to_limits(&live).boxed().await.map_err(|error| self.failed(error, integration))?;
+                self.broker.keep_to_limits(&live).boxed().await.map_err(|error| self.failed(error, &integration))?;
             }
         }
         let is_of_a_browser = matches!(caller, Caller::Login(_)) || comes_from_a_browser(request.headers());

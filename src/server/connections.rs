@@ -36,7 +36,10 @@ impl Service {
         let query = Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?;
         let only = query.get("integration");
         let mut list = Vec::new();
-        for integration in self.broker.integrations().filter(|integration| integration.client_id.is_some()) {
+        for integration in self.broker.integrations() {
+            if integration.client_id.is_none() {
+                continue;
+            }
             let name = integration.name.as_str();
             if only.is_some_and(|only| only != name) {
                 continue;
@@ -69,11 +72,11 @@ impl Service {
         let (head, body) = request.into_parts();
         let (caller, integration) = self.admit(name, &head).await?;
         let form = self.form(&head, body).await?;
-        let key = person_key(&caller, integration, &head.headers, &form)?;
-        let view = self.broker.connection(&key).await.map_err(|error| self.failed(error, integration))?;
+        let key = person_key(&caller, &integration, &head.headers, &form)?;
+        let view = self.broker.connection(&key).await.map_err(|error| self.failed(error, &integration))?;
         match view.filter(|view| view.connection.status != ConnectionStatus::Disconnected) {
             Some(view) => Ok(json_response(StatusCode::OK, &connection_json(&view))),
-            None => Err(self.failed(BrokerError::NotConnected, integration)),
+            None => Err(self.failed(BrokerError::NotConnected, &integration)),
         }
     }
 
@@ -86,13 +89,13 @@ impl Service {
             Some(_) => query,
             None => self.form(&head, body).await?,
         };
-        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let key = person_key(&caller, &integration, &head.headers, &form)?;
         let view = if head.method == Method::DELETE {
             self.broker.disconnect(&key).await
         } else {
             self.broker.connection(&key).await.and_then(|view| view.ok_or(BrokerError::NotConnected))
         };
-        let view = view.map_err(|error| self.failed(error, integration))?;
+        let view = view.map_err(|error| self.failed(error, &integration))?;
         Ok(json_response(StatusCode::OK, &connection_json(&view)))
     }
 
@@ -153,6 +156,7 @@ fn variables_json(integration: &Integration) -> Value {
                 "default": rule.default,
                 "pattern": rule.pattern.as_ref().map(regex_lite::Regex::as_str),
                 "enum": rule.allowed,
+                "secret": rule.secret,
             })
         })
         .collect()

@@ -35,13 +35,13 @@ impl Service {
         let (head, body) = request.into_parts();
         let (caller, integration) = self.admit(name, &head).await?;
         let form = self.form(&head, body).await?;
-        let (key, id) = handle(&caller, integration, &head.headers, &form)?;
-        let current = self.broker.connection(&key).await.map_err(|error| self.failed(error, integration))?;
+        let (key, id) = handle(&caller, &integration, &head.headers, &form)?;
+        let current = self.broker.connection(&key).await.map_err(|error| self.failed(error, &integration))?;
         // Another account may stand there by now; its items are not what was asked for.
         if id.is_some_and(|id| current.is_none_or(|view| view.connection.id.as_str() != id)) {
-            return Err(self.failed(BrokerError::NotConnected, integration));
+            return Err(self.failed(BrokerError::NotConnected, &integration));
         }
-        let (mut loading, first) = self.begin_load(integration, &key, Load::default()).await?;
+        let (mut loading, first) = self.begin_load(&integration, &key, Load::default()).await?;
 
         let mut array = vec![b'['];
         let mut next = first;
@@ -65,16 +65,16 @@ impl Service {
         let (head, _) = request.into_parts();
         let (caller, integration) = self.admit(name, &head).await?;
         let form = Form::from_query(head.uri.query().unwrap_or_default().as_bytes())?;
-        let key = person_key(&caller, integration, &head.headers, &form)?;
+        let key = person_key(&caller, &integration, &head.headers, &form)?;
         let types = form.get("type").unwrap_or_default();
         let types = types.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         let limit = form.get("limit").map(limit).transpose()?;
         let load = Load { types, cursor: form.get("cursor").map(str::to_owned) };
 
         if wants_one_document(&head.headers) {
-            return self.page_of_items(integration, &key, load, limit).await;
+            return self.page_of_items(&integration, &key, load, limit).await;
         }
-        let (loading, first) = self.begin_load(integration, &key, load).await?;
+        let (loading, first) = self.begin_load(&integration, &key, load).await?;
         let stream = ItemStream::lines(loading, first, limit);
         let mut response = Response::new(Body::Items(Box::new(stream)));
         let headers = response.headers_mut();

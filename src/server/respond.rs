@@ -10,7 +10,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use self::problems::{application_problem, broker_problem, items_problem, shutting_down, upstream_problem};
+use self::problems::{
+    application_problem, broker_problem, items_problem, shutting_down, unknown_integration, upstream_problem,
+};
 use super::body::Body;
 use super::forward::ForwardError;
 use super::origin::Misdirected;
@@ -131,9 +133,7 @@ impl HttpError {
                 "cross_site",
                 "A provider's answer is no page and no script of the application: ask for it with fetch().",
             ),
-            Self::UnknownIntegration => {
-                plain(StatusCode::NOT_FOUND, "unknown_integration", "No integration of this name is configured.")
-            }
+            Self::UnknownIntegration => unknown_integration(),
             Self::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
             Self::MethodNotAllowed(_) => {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method.")

@@ -157,7 +157,7 @@ impl Service {
             Endpoint::Authorize(name) => self.authorize(name, request, &self.request_id(number)).boxed().await,
             Endpoint::Callback(name) => {
                 let request_id = self.request_id(number);
-                self.callback(self.integration(name)?, request, &request_id).boxed().await
+                self.callback(&self.integration(name)?, request, &request_id).boxed().await
             }
             Endpoint::Confirm(name) => self.confirm(name, request).boxed().await,
             Endpoint::Credentials(name) => self.credentials(name, request).boxed().await,
@@ -168,7 +168,7 @@ impl Service {
         }
     }
 
-    pub(super) fn integration(&self, name: &str) -> Result<&Arc<Integration>, HttpError> {
+    pub(super) fn integration(&self, name: &str) -> Result<Arc<Integration>, HttpError> {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
     }
 

@@ -14,7 +14,7 @@ use crate::oauth::JwtAlgorithm;
 use crate::route::Destination;
 
 /// The `[server]` table and who may call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where callers and browsers come in.
     pub listen: SocketAddr,
@@ -47,7 +47,7 @@ pub struct Settings {
 }
 
 /// The `[app]` table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct App {
     /// Where everything goes that is not ours; `None` when we stand beside the application.
     pub upstream: Option<Destination>,
@@ -65,7 +65,7 @@ impl App {
 }
 
 /// The `[app.identity]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// The application is asked.
     Whoami(Whoami),
@@ -74,7 +74,7 @@ pub enum Identity {
 }
 
 /// Asking the application who its browser is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Whoami {
     /// What is asked for there.
     pub path: PathAndQuery,
@@ -87,7 +87,7 @@ pub struct Whoami {
 }
 
 /// The `[app.identity.jwt]` table: a JSON Web Token (RFC 7519).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LoginToken {
     /// `iss`, exactly.
     pub issuer: String,
@@ -124,7 +124,7 @@ pub struct Tls {
 }
 
 /// The `[server.limits]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Largest request head in bytes; more is 431.
     pub header_bytes: usize,
@@ -143,7 +143,7 @@ pub struct Limits {
 }
 
 /// One `[callers.<name>]` table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
     /// Its name, for logs.
     pub name: CallerName,

@@ -57,8 +57,14 @@ impl Scene {
 
     /// The same for anybody's connection, with Ada's account.
     async fn finish_for(&self, key: ConnectionKey) -> Outcome {
-        let integration = Arc::clone(self.broker.integration("acme").expect("it is configured"));
-        let begin = Begin { key, return_to: None, scopes: None, variables: BTreeMap::new() };
+        let integration = self.broker.integration("acme").expect("it is configured");
+        let begin = Begin {
+            key,
+            return_to: None,
+            scopes: None,
+            variables: BTreeMap::new(),
+            authorization_params: BTreeMap::new(),
+        };
         let mut url = self.broker.begin(begin).await.expect("it begins").url;
         let mut cookies = Vec::new();
         if let Some((_, ticket)) = url.split_once("?start=") {

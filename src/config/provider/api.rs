@@ -84,6 +84,13 @@ fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {
         if !template.names().any(|name| name == "access_token") {
             return Err(Fault::new("does not hold the token", "write `{access_token}` where it belongs"));
         }
+        match template.names().find(|name| names.is_secret(name)) {
+            Some(name) if in_query => {
+                let fault = format!("puts the secret `{{{name}}}` into the query");
+                return Err(Fault::new(fault, "send it by [api.headers]"));
+            }
+            _ => {}
+        }
         if !in_query {
             header_template(&template)?;
         }

@@ -35,6 +35,9 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> Captures {
             table.parsed("pattern", "What the whole value has to match; otherwise the callback fails.", regex);
         let map_doc = "Only these values are let through, and become what stands beside them.";
         let map: BTreeMap<String, String> = table.texts("map", map_doc).into_iter().collect();
+        if table.has("map") && map.is_empty() {
+            table.mistake("map", "is empty, so that no value is let through", "list the values or remove the key");
+        }
         if param.is_none() && !table.has("param") {
             table.mistake("param", "is missing", "write the name of the query parameter");
         }

@@ -1,6 +1,6 @@
 //! The names that templates of one provider file may ask for, where each of them has a value, and what is known of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::problem::{Fault, did_you_mean, quoted};
 use crate::mapping::Template;
@@ -40,7 +40,11 @@ pub(super) struct Name {
 
 /// All names of a file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(BTreeMap<String, Name>);
+pub(super) struct Names {
+    known: BTreeMap<String, Name>,
+    /// Those whose values are never shown, and stand in no URL.
+    secret: BTreeSet<String>,
+}
 
 /// Where a template is used, which decides what has a value there and what may be seen there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +131,7 @@ impl Names {
         if BUILT_IN.contains(&text) {
             return Err(Fault::new(format!("{} is a built-in name", quoted(text)), "choose another"));
         }
-        if self.0.insert(text.to_owned(), name).is_some() {
+        if self.known.insert(text.to_owned(), name).is_some() {
             let fault = format!("{} is defined twice, as a variable or a captured value", quoted(text));
             return Err(Fault::new(fault, "name one of them otherwise"));
         }
@@ -136,11 +140,20 @@ impl Names {
 
     /// The names, in their order.
     pub(super) fn known(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.known.keys().map(String::as_str)
+    }
+
+    /// From now on values of that name are secrets.
+    pub(super) fn keep_secret(&mut self, text: &str) {
+        self.secret.insert(text.to_owned());
+    }
+
+    pub(super) fn is_secret(&self, text: &str) -> bool {
+        self.secret.contains(text)
     }
 
     pub(super) fn get(&self, text: &str) -> Option<&Name> {
-        self.0.get(text)
+        self.known.get(text)
     }
 
     /// Compiles a template and checks that each of its names has a value at that stage.
@@ -171,7 +184,11 @@ impl Names {
                 Fault::new(format!("{asked}, which has no value here"), known_here(stage))
             });
         }
-        match self.0.get(name) {
+        match self.known.get(name) {
+            Some(_) if self.is_secret(name) && stage.is_visible() => {
+                let remedy = "send it in a header or in the body of a token request";
+                Err(Fault::new(format!("{asked}, a secret that does not belong into a URL"), remedy))
+            }
             Some(known) if stage.knows(known.chooser) => Ok(()),
             Some(known) => {
                 let from = match known.chooser {
@@ -181,7 +198,7 @@ impl Names {
                 Err(Fault::new(format!("{asked}, which is known only after {from}"), "use a variable here"))
             }
             None => {
-                let known = self.0.keys().map(String::as_str).chain(BUILT_IN);
+                let known = self.known().chain(BUILT_IN);
                 Err(Fault::new(format!("{asked}, which nobody defines"), did_you_mean(name, known)))
             }
         }

@@ -32,6 +32,8 @@ pub enum Kind {
     TextList,
     /// A table of texts under free names.
     TextTable,
+    /// Tables of secrets, tables and secrets under free names.
+    SecretTables,
     /// A value of the value language: text, a list or a table.
     Value,
     /// A table with keys of its own.

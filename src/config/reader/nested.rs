@@ -6,6 +6,15 @@ use figment::value::{Dict, Value};
 
 use super::{Kind, Table};
 use crate::config::problem::{Fault, Place};
+use crate::config::secrets::Resolved;
+
+/// A secret for one value of a name.
+pub(in crate::config) struct SecretOf {
+    pub(in crate::config) name: String,
+    pub(in crate::config) value: String,
+    pub(in crate::config) place: Place,
+    pub(in crate::config) secret: Resolved,
+}
 
 impl Table<'_> {
     /// A list of texts, each of them parsed. The place of each comes with it.
@@ -160,6 +169,28 @@ impl Table<'_> {
         let one =
             |(key, value): (&String, &Value)| child.kept(key, parse(key, value)).map(|value| (key.clone(), value));
         values.iter().filter_map(one).collect()
+    }
+
+    /// Tables whose keys are names of the author's choice, as are the tables' own, and whose values are secrets. Each comes
+    /// with both names and its place.
+    pub(in crate::config) fn secret_tables(&mut self, name: &'static str, doc: &'static str) -> Vec<SecretOf> {
+        self.describe(name, Kind::SecretTables, doc);
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
+        let tables = self.child(self.key(name), entry.origin, &values);
+        let mut found = Vec::new();
+        for key in values.keys() {
+            let Some(entry) = tables.entry(key) else { continue };
+            let Some(values) = tables.kept(key, entry.table()) else { continue };
+            let secrets = tables.child(tables.key(key), entry.origin, &values);
+            for value in values.keys() {
+                let Some(entry) = secrets.entry(value) else { continue };
+                let Some(text) = secrets.kept(value, entry.text()) else { continue };
+                let secret = self.context.environment.resolve(text, &entry.origin.directory);
+                found.push(SecretOf { name: key.clone(), value: value.clone(), place: secrets.place(value), secret });
+            }
+        }
+        found
     }
 
     /// A list of tables. What a table does not say is as in `defaults`, whose tables are merged into its own; `home` is

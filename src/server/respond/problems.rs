@@ -18,6 +18,7 @@ pub(super) fn broker_problem(error: &BrokerError) -> Problem {
         BrokerError::NotConfigured(sentence) => {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "integration_not_configured", sentence)
         }
+        BrokerError::UnknownIntegration => unknown_integration(),
         BrokerError::Invalid(sentence) => plain(StatusCode::BAD_REQUEST, "bad_request", sentence),
         BrokerError::NotConnected => plain(
             StatusCode::FAILED_DEPENDENCY,
@@ -171,6 +172,10 @@ pub(super) fn application_problem(error: &UpstreamError) -> Problem {
             "The application behind Keyferry could not be reached. It may be starting; otherwise app.upstream may name another place.",
         ),
     }
+}
+
+pub(super) fn unknown_integration() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown_integration", "No integration of this name is configured.")
 }
 
 pub(super) fn shutting_down() -> Problem {

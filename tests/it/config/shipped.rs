@@ -143,7 +143,11 @@ fn requests(provider: &Provider) -> String {
     // What is not S256 leaves the verifier out.
     let verifier = Secret::new("the-verifier-of-forty-three-characters-or-more-");
     let verifier = (protocol.code_challenge_method == CodeChallengeMethod::S256).then_some(&verifier);
-    let url = authorization_url(protocol, &begin, AuthorizationRequest { scopes: &client.scopes, verifier, values });
+    let url = authorization_url(
+        protocol,
+        &begin,
+        AuthorizationRequest { scopes: &client.scopes, verifier, values, wishes: &BTreeMap::new() },
+    );
     let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later });
     let refresh = refresh_request(protocol, &endpoints, &grant, values);
     let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values);

@@ -157,7 +157,7 @@ async fn broker(store: &str) -> Arc<Broker> {
 }
 
 fn acme(broker: &Broker) -> Arc<Integration> {
-    Arc::clone(broker.integration("acme").expect("it is configured"))
+    broker.integration("acme").expect("it is configured")
 }
 
 fn ada() -> ConnectionKey {

@@ -174,7 +174,7 @@ impl<'a> Stage<'a> {
         let running = app::start_with(config.clone(), store.clone(), clock.clone()).await;
         let running = running.map_err(|error| failed(&error))?;
         let id = play.provider().id.as_str();
-        let integration = running.broker().integration(id).cloned();
+        let integration = running.broker().integration(id);
         let integration = integration.ok_or_else(|| Failure::other(format!("`{id}` cannot name an integration")))?;
         Ok(Self { play, player, config, store, clock, running, integration, given: 0 })
     }
@@ -219,7 +219,7 @@ impl<'a> Stage<'a> {
 
     /// Begins an authorization.
     pub(super) async fn begin(&self) -> Result<Sent, BrokerError> {
-        let begin = Begin { key: self.key(), return_to: None, scopes: None, variables: BTreeMap::new() };
+        let begin = Begin { key: self.key(), return_to: None, scopes: None, variables: BTreeMap::new(), authorization_params: BTreeMap::new() };
         let url = self.broker().begin(begin).await?.url;
         let parsed = Url::parse(&url.replace('#', "%23")).ok();
         let state = parsed.iter().flat_map(Url::query_pairs).find(|(name, _)| name == "state");
@@ -234,7 +234,8 @@ impl<'a> Stage<'a> {
 
     /// The parameters with which the browser comes back.
     pub(super) fn redirect(&self, sent: &Sent) -> Vec<(String, String)> {
-        let own = [("code".to_owned(), CODE.to_owned()), ("state".to_owned(), sent.state.clone())];
+        let names = &self.play.provider().protocol.callback;
+        let own = [(names.code.clone(), CODE.to_owned()), (names.state.clone(), sent.state.clone())];
         own.into_iter().chain(self.play.callback.iter().cloned()).collect()
     }
 

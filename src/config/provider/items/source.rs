@@ -88,6 +88,7 @@ impl Known<'_> {
                 missing("the stream's parent has no parent", "name the parent's `parent`")
             }
             Root::Connection => match reference.path().first_name() {
+                Some(name) if self.names.is_secret(name) => missing("that is a secret", "send it by [api.headers]"),
                 Some(name) if self.names.get(name).is_some() => Ok(()),
                 Some(name) => {
                     let fault = format!("{asked}, but nothing captured and no variable is named {}", quoted(name));
