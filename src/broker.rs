@@ -14,6 +14,7 @@ mod discovery;
 mod duty;
 mod entropy;
 mod error;
+mod finish;
 mod integration;
 mod items;
 mod limits;
@@ -48,7 +49,7 @@ pub use visitor::Visitor;
 pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
-use crate::model::{IntegrationName, Timestamp};
+use crate::model::{ConnectionKey, IntegrationName, Timestamp};
 use crate::oauth::{Client, Values};
 use crate::route::Via;
 use crate::store::Store;
@@ -164,14 +165,30 @@ impl Broker {
         self.duties.under_way()
     }
 
-    /// The longest that one of them takes while the store answers: two requests for metadata, and two for its own sake.
+    /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
+    /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
-        self.settings.token_timeout * 4
+        let follows = |integration: &Integration| {
+            let protocol = &integration.provider.protocol;
+            !protocol.discovery.is_empty() || !protocol.token_exchange.is_empty()
+        };
+        let finishing = self.integrations().any(|integration| follows(integration));
+        self.settings.token_timeout * 4 + if finishing { self.finishing_deadline() } else { Duration::ZERO }
+    }
+
+    /// The longest that a request for a refresh takes, with metadata before it.
+    fn refresh_deadline(&self) -> Duration {
+        self.settings.token_timeout * 2
     }
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
-    fn refresh_deadline(&self) -> Duration {
-        self.settings.token_timeout * 2
+    fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
+        let protocol = self.integration_of(key).ok().map(|integration| &integration.provider.protocol);
+        let is_finished = protocol.is_some_and(|protocol| {
+            protocol.introspection_endpoint.is_some()
+                || protocol.token_exchange.iter().any(|exchange| exchange.after_refresh)
+        });
+        self.refresh_deadline() + if is_finished { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The present moment, as the broker sees it.

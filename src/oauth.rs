@@ -3,8 +3,13 @@
 
 mod authorization;
 mod callback;
+mod capture;
 mod client;
+mod discovery;
+mod exchange;
+mod introspection;
 mod jwt;
+mod kept;
 mod metadata;
 mod protocol;
 mod request;
@@ -13,13 +18,17 @@ mod token;
 
 pub use authorization::{AuthorizationRequest, authorization_url};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
+pub use capture::{CallbackCapture, CaptureRule, TokenCapture, complete_captures};
 pub use client::{Client, Values};
+pub use discovery::{Discovery, DiscoveryError, discovered, discovery_request};
+pub use exchange::{TokenExchange, token_exchange_request};
+pub use introspection::{introspected_end, introspection_request};
 pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
-pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError};
+pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError, endpoint_url};
 pub use protocol::{
-    AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,
-    RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenResponse, Variable,
+    AuthMethod, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation, RevocationScope,
+    ScopeEncoding, Sunset, TokenRequestFormat, TokenResponse, Variable,
 };
 pub use request::{HttpRequest, exchange_request, refresh_request};
 pub use revocation::revocation_requests;
-pub use token::{TokenError, grant_from_answer, refreshed_grant};
+pub use token::{TokenError, exchanged_grant, grant_from_answer, refreshed_grant};

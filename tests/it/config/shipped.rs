@@ -175,13 +175,13 @@ fn sample(name: &str, variable: &Variable) -> String {
 /// What a callback without more parameters and an answer with every field bring.
 fn captured(protocol: &Protocol) -> BTreeMap<String, String> {
     let from_callback = protocol.callback_capture.iter().map(|(name, capture)| {
-        let sent = capture.default.clone().unwrap_or_else(|| format!("the-{name}"));
-        (name.clone(), capture.map.get(&sent).cloned().unwrap_or(sent))
+        let sent = capture.rule.default.clone().unwrap_or_else(|| format!("the-{name}"));
+        (name.clone(), capture.rule.map.get(&sent).cloned().unwrap_or(sent))
     });
     let from_answer = protocol.token_capture.iter().map(|(name, capture)| {
         let candidates = [&format!("the-{name}"), "https://acme.example.com", "us1", "https://acme.my.salesforce.com"]
             .map(str::to_owned);
-        let fits = |value: &&String| capture.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
+        let fits = |value: &&String| capture.rule.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
         (name.clone(), candidates.iter().find(fits).cloned().unwrap_or_else(|| panic!("no sample fits {name}")))
     });
     from_callback.chain(from_answer).collect()
