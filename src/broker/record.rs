@@ -51,6 +51,12 @@ pub(super) struct GrantRecord {
     #[serde(default)]
     subject: Option<String>,
     captured: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    extra: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unfinished: Option<Box<GrantRecord>>,
 }
 
 /// An authorization under way: what the callback needs, under its state.
@@ -231,6 +237,9 @@ impl From<&Grant> for GrantRecord {
             refresh_expires_at: grant.refresh_expires_at.map(Timestamp::unix_millis),
             subject: grant.subject.clone(),
             captured: grant.captured.clone(),
+            extra: grant.extra.iter().map(|(name, token)| (name.clone(), token.expose().to_owned())).collect(),
+            answer: grant.answer.as_ref().map(|answer| answer.expose().to_owned()),
+            unfinished: grant.unfinished.as_deref().map(|unfinished| Box::new(Self::from(unfinished))),
         }
     }
 }
@@ -247,6 +256,9 @@ impl From<GrantRecord> for Grant {
             refresh_expires_at: record.refresh_expires_at.map(Timestamp::from_unix_millis),
             subject: record.subject,
             captured: record.captured,
+            extra: record.extra.into_iter().map(|(name, token)| (name, Secret::new(token))).collect(),
+            answer: record.answer.map(Secret::new),
+            unfinished: record.unfinished.map(|unfinished| Box::new(Self::from(*unfinished))),
         }
     }
 }

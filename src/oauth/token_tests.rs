@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{ErrorSign, TokenCapture, TokenResponse};
+use super::super::{CaptureRule, ErrorSign, TokenCapture, TokenResponse};
 use super::*;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -65,12 +65,13 @@ fn a_jwt_says_when_it_ends() {
 
 #[test]
 fn what_the_file_knows_fills_in() {
+    let letters = CaptureRule { pattern: regex_lite::Regex::new("[a-z]+").ok(), ..CaptureRule::default() };
     let protocol = Protocol {
         access_token_lifetime: Some(Duration::from_secs(60)),
         refresh_token_lifetime: Some(Duration::from_secs(600)),
         token_capture: BTreeMap::from([
-            ("team".into(), TokenCapture { path: path("$.team.id"), pattern: None }),
-            ("host".into(), TokenCapture { path: path("$.host"), pattern: regex_lite::Regex::new("[a-z]+").ok() }),
+            ("team".into(), TokenCapture { path: path("$.team.id"), rule: CaptureRule::default() }),
+            ("host".into(), TokenCapture { path: path("$.host"), rule: letters }),
         ]),
         ..Protocol::default()
     };

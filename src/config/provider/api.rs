@@ -81,7 +81,7 @@ fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {
     let name = table.parsed("name", "The header's or parameter's name; by default `Authorization`.", super::filled);
     let format = table.parsed("format", "How the token is written; by default `Bearer {access_token}`.", |text| {
         let template = names.template(text, Stage::ApiToken)?;
-        if !template.names().any(|name| name == "access_token") {
+        if !template.names().any(|name| name == "access_token" || names.is_token(name)) {
             return Err(Fault::new("does not hold the token", "write `{access_token}` where it belongs"));
         }
         match template.names().find(|name| names.is_secret(name)) {

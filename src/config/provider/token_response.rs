@@ -3,11 +3,13 @@
 use figment::value::Value;
 
 use super::capture::json_path;
+use super::names::{Chooser, Name, Names, Values};
 use crate::config::problem::{Fault, did_you_mean, quoted};
 use crate::config::reader::{Kind, Table, whole};
 use crate::oauth::{ErrorSign, TokenResponse};
 
-pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
+/// Reads the table and defines the names of the further tokens.
+pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> TokenResponse {
     let mut paths = |name, doc| table.one_or_more(name, doc, json_path);
     let access_token = paths("access_token", "JSONPath, or several to be tried in order.");
     let refresh_token = paths("refresh_token", "JSONPath of the refresh token.");
@@ -25,6 +27,16 @@ pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
         Value::Array(_, values) => values.iter().map(error_sign).collect::<Result<Vec<_>, _>>(),
         value => Ok(vec![error_sign(value)?]),
     });
+    let doc = "Further tokens, each a JSONPath: sealed, never shown, and usable as `{name}` where `{access_token}` is.";
+    let extra = table.parsed_texts("extra", doc, |_, text| json_path(text));
+    for (name, _) in &extra {
+        let token = Name { chooser: Chooser::FurtherToken, values: Values::Open(None) };
+        if let Err(fault) = names.define(name, token) {
+            let mut place = table.place("extra");
+            place.key = format!("{}.{name}", place.key);
+            table.context().report.mistake(place.problem(fault));
+        }
+    }
     TokenResponse {
         access_token,
         refresh_token,
@@ -36,6 +48,7 @@ pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
         scope,
         error: error.unwrap_or_default(),
         error_description,
+        extra: extra.into_iter().collect(),
     }
 }
 

@@ -89,10 +89,10 @@ impl Known<'_> {
             }
             Root::Connection => match reference.path().first_name() {
                 Some(name) if self.names.is_secret(name) => missing("that is a secret", "send it by [api.headers]"),
-                Some(name) if self.names.get(name).is_some() => Ok(()),
+                Some(name) if self.names.shown().any(|shown| shown == name) => Ok(()),
                 Some(name) => {
                     let fault = format!("{asked}, but nothing captured and no variable is named {}", quoted(name));
-                    Err(Fault::new(fault, did_you_mean(name, self.names.known())))
+                    Err(Fault::new(fault, did_you_mean(name, self.names.shown())))
                 }
                 None => missing("no name follows", "write for example `$conn.workspace_id`"),
             },
