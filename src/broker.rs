@@ -168,11 +168,7 @@ impl Broker {
     /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
     /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
-        let follows = |integration: &Integration| {
-            let protocol = &integration.provider.protocol;
-            !protocol.discovery.is_empty() || !protocol.token_exchange.is_empty()
-        };
-        let finishing = self.integrations().any(|integration| follows(integration));
+        let finishing = self.integrations().any(|integration| integration.provider.protocol.asks_after_answers());
         self.settings.token_timeout * 4 + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
@@ -183,12 +179,9 @@ impl Broker {
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
     fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
-        let protocol = self.integration_of(key).ok().map(|integration| &integration.provider.protocol);
-        let is_finished = protocol.is_some_and(|protocol| {
-            protocol.introspection_endpoint.is_some()
-                || protocol.token_exchange.iter().any(|exchange| exchange.after_refresh)
-        });
-        self.refresh_deadline() + if is_finished { self.finishing_deadline() } else { Duration::ZERO }
+        let integration = self.integration_of(key);
+        let finishing = integration.is_ok_and(|integration| integration.provider.protocol.asks_after_refreshes());
+        self.refresh_deadline() + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The present moment, as the broker sees it.
