@@ -156,13 +156,8 @@ impl Broker {
     /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
     /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
-        let follows = |integration: &Integration| {
-            let protocol = &integration.provider.protocol;
-            !protocol.discovery.is_empty() || !protocol.token_exchange.is_empty()
-        };
-        let finishing = self.integrations().iter().any(|integration| follows(integration));
-        self.configured.load().settings.token_timeout * 4
-            + if finishing { self.finishing_deadline() } else { Duration::ZERO }
+        let finishing = self.integrations().iter().any(|integration| integration.provider.protocol.asks_after_answers());
+        self.configured.load().settings.token_timeout * 4 + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The longest that a request for a refresh takes, with metadata before it.
@@ -172,12 +167,9 @@ impl Broker {
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
     fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
-        let is_finished = self.integration_of(key).is_ok_and(|integration| {
-            let protocol = &integration.provider.protocol;
-            protocol.introspection_endpoint.is_some()
-                || protocol.token_exchange.iter().any(|exchange| exchange.after_refresh)
-        });
-        self.refresh_deadline() + if is_finished { self.finishing_deadline() } else { Duration::ZERO }
+        let integration = self.integration_of(key);
+        let finishing = integration.is_ok_and(|integration| integration.provider.protocol.asks_after_refreshes());
+        self.refresh_deadline() + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The present moment, as the broker sees it.

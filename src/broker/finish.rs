@@ -56,7 +56,7 @@ impl Broker {
         mut grant: Grant,
     ) -> Result<Grant, BrokerError> {
         let protocol = &integration.provider.protocol;
-        if protocol.token_exchange.is_empty() && protocol.discovery.is_empty() && !protocol.introspects(&grant) {
+        if !protocol.asks_after_answers() {
             return Ok(grant);
         }
         let client = self.client_for(integration, &flow.variables, &grant.captured)?;

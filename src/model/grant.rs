@@ -33,7 +33,7 @@ pub struct Grant {
     pub answer: Option<Secret>,
     /// What a refresh has brought and the requests after it have not made usable yet. Until they have, this grant's own
     /// access token is the one in use, and the tokens to go on with are those.
-    pub unfinished: Option<Box<Grant>>,
+    pub unfinished: Option<Box<Self>>,
 }
 
 /// What is to be done with an access token at a given moment.

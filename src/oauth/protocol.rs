@@ -288,6 +288,16 @@ impl Protocol {
         self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspects(refreshed)
     }
 
+    /// Whether requests may follow an answer of the token endpoint.
+    pub fn asks_after_answers(&self) -> bool {
+        !self.token_exchange.is_empty() || !self.discovery.is_empty() || self.introspection_endpoint.is_some()
+    }
+
+    /// Whether requests may follow a refresh.
+    pub fn asks_after_refreshes(&self) -> bool {
+        self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspection_endpoint.is_some()
+    }
+
     /// Whether the provider is to be asked when the access token ends.
     pub fn introspects(&self, grant: &Grant) -> bool {
         self.introspection_endpoint.is_some() && grant.expires_at.is_none()

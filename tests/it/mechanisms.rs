@@ -43,18 +43,17 @@ impl Acme {
     /// Starts both. `file` is the provider file, where `SERVER` stands for the server's origin; `lines` go below
     /// `[integrations.acme]`, behind a client id, `the-id`.
     pub(crate) async fn start(file: &str, lines: &str) -> Self {
-        let server = Scripted::start().await;
-        let configuration = Configuration::new()
-            .provider("acme", &file.replace("SERVER", &server.url("")))
-            .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
-        Self { keyferry: Keyferry::start(configuration).await, server }
+        Self::start_with(Configuration::new(), file, lines).await
     }
 
     /// The same with a store that outlives the process.
     pub(crate) async fn start_on_disk(file: &str, lines: &str) -> Self {
+        Self::start_with(Configuration::new().store("url = \"file:keyferry.redb\""), file, lines).await
+    }
+
+    async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
-        let configuration = Configuration::new()
-            .store("url = \"file:keyferry.redb\"")
+        let configuration = configuration
             .provider("acme", &file.replace("SERVER", &server.url("")))
             .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
         Self { keyferry: Keyferry::start(configuration).await, server }
