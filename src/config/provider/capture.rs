@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::names::{Chooser, Name, Names, Values};
 use super::pattern;
 use crate::config::problem::Fault;
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::Path;
 use crate::oauth::{CallbackCapture, TokenCapture};
 
@@ -18,11 +18,9 @@ pub(super) struct Captures {
 pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> Captures {
     let doc = "From token answers: a JSONPath, or a table with `path` and `pattern`.";
     let token = table.shorthand_tables("token", doc, "<name>", "path", |name, table| {
-        let path = table.parsed("path", "The JSONPath of the value.", json_path);
+        let path = table.parsed_as("path", Kind::JsonPath, "The JSONPath of the value.", json_path);
         let pattern = table.parsed("pattern", "What the whole value has to match; otherwise it is dropped.", regex);
-        if path.is_none() && !table.has("path") {
-            table.mistake("path", "is missing", "write the JSONPath of the value");
-        }
+        table.need("path", "write the JSONPath of the value");
         let (source, pattern) = pattern.unzip();
         define(table, names, name, Chooser::TokenAnswer, Values::Open(source));
         Some((name.to_owned(), TokenCapture { path: path?, pattern }))
@@ -35,9 +33,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> Captures {
             table.parsed("pattern", "What the whole value has to match; otherwise the callback fails.", regex);
         let map_doc = "Only these values are let through, and become what stands beside them.";
         let map: BTreeMap<String, String> = table.texts("map", map_doc).into_iter().collect();
-        if param.is_none() && !table.has("param") {
-            table.mistake("param", "is missing", "write the name of the query parameter");
-        }
+        table.need("param", "write the name of the query parameter");
         if let Some(default) = &default {
             let refused = pattern.as_ref().is_some_and(|(_, regex)| !regex.is_match(default));
             if refused || !map.is_empty() && !map.contains_key(default) {
