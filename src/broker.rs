@@ -156,8 +156,10 @@ impl Broker {
     /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
     /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
-        let finishing = self.integrations().iter().any(|integration| integration.provider.protocol.asks_after_answers());
-        self.configured.load().settings.token_timeout * 4 + if finishing { self.finishing_deadline() } else { Duration::ZERO }
+        let finishing =
+            self.integrations().iter().any(|integration| integration.provider.protocol.asks_after_answers());
+        self.configured.load().settings.token_timeout * 4
+            + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The longest that a request for a refresh takes, with metadata before it.

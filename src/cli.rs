@@ -8,6 +8,7 @@ mod healthcheck;
 mod items;
 mod keys;
 mod providers;
+mod schema;
 mod serve;
 mod sidecar;
 mod terminal;
@@ -63,6 +64,8 @@ enum Command {
     Items(items::Arguments),
     /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
+    /// Print a JSON Schema of config.toml or of provider files, for editors
+    Schema(schema::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
@@ -98,6 +101,10 @@ where
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
         Command::Providers(arguments) => providers::run(arguments, environment).await,
+        Command::Schema(arguments) => {
+            schema::run(&arguments);
+            Ok(())
+        }
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };

@@ -14,6 +14,7 @@ mod net;
 mod problem;
 mod provider;
 mod reader;
+mod schema;
 mod secrets;
 mod server;
 mod sources;
@@ -36,6 +37,7 @@ pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
 pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::schema::{config_schema, provider_schema};
 pub use self::sources::Sources;
 
 /// The file that is read when none is named, if it is there.

@@ -29,6 +29,7 @@ use crate::provider::Provider;
 use crate::route::Api;
 
 pub(super) use self::host::{check_constant_url, is_loopback};
+pub(super) use self::items::value_tables;
 pub(super) use self::oauth::scope;
 pub(super) use self::variables::check_value;
 

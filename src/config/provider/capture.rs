@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::names::{Chooser, Name, Names, Values};
 use super::pattern;
 use crate::config::problem::Fault;
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::Path;
 use crate::oauth::{CallbackCapture, CaptureRule, TokenCapture};
 
@@ -22,9 +22,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> Captures {
     let doc = "From the redirect's query: the parameter's name, or a table with `param`, `pattern`, `map`, `default`.";
     let callback = table.shorthand_tables("callback", doc, "<name>", "param", |name, table| {
         let param = table.parsed("param", "The name of the query parameter.", super::filled);
-        if param.is_none() && !table.has("param") {
-            table.mistake("param", "is missing", "write the name of the query parameter");
-        }
+        table.need("param", "write the name of the query parameter");
         let rule = rule(table, names, name, Chooser::Callback);
         Some((name.to_owned(), CallbackCapture { param: param?, rule }))
     });
@@ -40,10 +38,8 @@ pub(super) fn from_answer(
     chooser: Chooser,
 ) -> BTreeMap<String, TokenCapture> {
     let captures = table.shorthand_tables(key, doc, "<name>", "path", |name, table| {
-        let path = table.parsed("path", "The JSONPath of the value.", json_path);
-        if path.is_none() && !table.has("path") {
-            table.mistake("path", "is missing", "write the JSONPath of the value");
-        }
+        let path = table.parsed_as("path", Kind::JsonPath, "The JSONPath of the value.", json_path);
+        table.need("path", "write the JSONPath of the value");
         let rule = rule(table, names, name, chooser);
         Some((name.to_owned(), TokenCapture { path: path?, rule }))
     });

@@ -13,7 +13,7 @@ use super::names::Stage;
 use super::tables::{headers, parameters};
 use super::{sunset, unknown_yet};
 use crate::config::problem::{Fault, Problem, quoted};
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::Template;
 use crate::oauth::{
     AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
@@ -205,7 +205,7 @@ fn endpoint(
     name: &'static str,
     doc: &'static str,
 ) -> Option<Template> {
-    table.parsed(name, doc, |text| {
+    table.parsed_as(name, Kind::Url, doc, |text| {
         let template = rule.names.template(text, stage)?;
         rule.check(&template)?;
         if name != "authorization_endpoint" && text.contains('#') {

@@ -10,7 +10,7 @@ use crate::oauth::{ErrorSign, TokenResponse};
 
 /// Reads the table and defines the names of the further tokens.
 pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> TokenResponse {
-    let mut paths = |name, doc| table.one_or_more(name, doc, json_path);
+    let mut paths = |name, doc| table.one_or_more_of(name, Kind::JsonPath, doc, json_path);
     let access_token = paths("access_token", "JSONPath, or several to be tried in order.");
     let refresh_token = paths("refresh_token", "JSONPath of the refresh token.");
     let token_type = paths("token_type", "JSONPath of the token type.");
@@ -23,7 +23,9 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> TokenResponse {
     let expires_in_per_second =
         table.word("expires_in_unit", "What `expires_in` counts: s (the default) or ms.", &[("s", 1), ("ms", 1000)]);
     let doc = "JSONPath of an error code, several, or tables { path, ok }; read on HTTP 200 too.";
-    let error = table.value("error", Kind::TextList, doc, |entry| match entry.value() {
+    let sign = vec![("path", true, Kind::JsonPath), ("ok", false, Kind::Anything)];
+    let kind = Kind::OneOrMore(Box::new(Kind::Either(vec![Kind::JsonPath, Kind::Members(sign)])));
+    let error = table.value("error", kind, doc, |entry| match entry.value() {
         Value::Array(_, values) => values.iter().map(error_sign).collect::<Result<Vec<_>, _>>(),
         value => Ok(vec![error_sign(value)?]),
     });

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use crate::config::problem::{Fault, did_you_mean, one_of, quoted};
 use crate::config::provider::names::Names;
-use crate::config::reader::whole;
+use crate::config::reader::{Kind, whole};
 use crate::mapping::{Phrase, Reference, Root, Source, SourceError, TimeFormat};
 
 /// What there is at one place of a file.
@@ -48,6 +48,24 @@ const FORMATS: [(&str, TimeFormat); 4] = [
     ("unix_ms", TimeFormat::UnixMillis),
     ("dotnet", TimeFormat::DotNet),
 ];
+
+/// The tables of the value language, as descriptions: each head with what may stand beside it.
+pub(in crate::config) fn value_tables() -> impl Iterator<Item = Kind> {
+    HEADS.into_iter().map(|(head, beside)| {
+        let head_kind = if head == "template" { Kind::Text } else { Kind::JsonPath };
+        let members = beside.iter().map(|key| {
+            let kind = match *key {
+                "map" => Kind::AnyTable,
+                "format" => Kind::Word(FORMATS.map(|(word, _)| word).to_vec()),
+                "trim" => Kind::Boolean,
+                "sep" => Kind::Text,
+                _ => Kind::Anything,
+            };
+            (*key, false, kind)
+        });
+        Kind::Members([(head, true, head_kind)].into_iter().chain(members).collect())
+    })
+}
 
 impl Known<'_> {
     /// Compiles a value.
