@@ -35,7 +35,7 @@ pub use self::reader::{Key, Kind};
 pub use self::sources::Sources;
 
 /// The file that is read when none is named, if it is there.
-const DEFAULT_FILE: &str = "config.toml";
+pub const DEFAULT_FILE: &str = "config.toml";
 
 /// What to read.
 #[derive(Clone, Debug, Default)]

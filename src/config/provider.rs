@@ -68,7 +68,8 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
     let items = Arc::new(items);
-    let provider = Provider { id: id.clone(), display_name, documentation, category, protocol, api, items, digest: [0; 32] };
+    let provider =
+        Provider { id: id.clone(), display_name, documentation, category, protocol, api, items, digest: [0; 32] };
     Some(ReadProvider { provider, warnings })
 }
 
