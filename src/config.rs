@@ -32,6 +32,8 @@ use crate::{telemetry, upstream};
 
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+#[cfg(test)]
+pub(crate) use self::sources::Reading;
 pub use self::sources::Sources;
 
 /// The file that is read when none is named, if it is there.

@@ -230,7 +230,7 @@ mod tests {
         let (subscriber, logs) = subscriber(Format::Text, EnvFilter::new("warn"), false, sink.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("unheard");
-            assert!(logs.set_level("keyferry=").is_err());
+            assert!(logs.set_level("keyferry=loud").is_err());
             logs.set_level("info").expect("a level");
             tracing::info!("heard");
         });

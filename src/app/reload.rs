@@ -2,6 +2,7 @@
 //! is asked to. The next one is read and made whole before anything is touched; with a mistake in it the one before
 //! stays.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -135,7 +136,7 @@ impl Reloader {
             return Ok(Reloaded::Good { is_changed, needs_restart, warnings });
         }
         let settings = self.fixed.kept_in(&config.server);
-        if settings.is_open() && !self.parts.address.ip().to_canonical().is_loopback() {
+        if opens_to_others(&settings, self.parts.address) {
             let fault = format!("is {} until a restart, while nobody has to prove who they are", self.parts.address);
             let remedy = "add a caller ([callers.<name>], which `keyferry keys new` writes), or restart";
             return Err(vec![self.notice("server.listen", fault, remedy)]);
@@ -227,6 +228,12 @@ impl From<Problem> for Notice {
     }
 }
 
+/// Whether anybody who reaches this address could use every connection. `server.listen` as it is written was looked at
+/// before; what counts is where we do listen.
+fn opens_to_others(settings: &Settings, address: SocketAddr) -> bool {
+    settings.is_open() && !address.ip().to_canonical().is_loopback()
+}
+
 /// The tables of config.toml in which something is otherwise, but for those of integrations.
 fn changed_tables(before: &InForce, config: &Config) -> Vec<&'static str> {
     let (ours, theirs) = (&before.server, &config.server);
@@ -268,5 +275,51 @@ fn report(
     }
     for Problem { file, key, fault, remedy } in warnings {
         tracing::warn!(file, key, remedy, "config: {fault}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(folder: &std::path::Path, text: &str) -> (Config, Sources) {
+        std::fs::write(folder.join("config.toml"), text).expect("it can be written");
+        let request = LoadRequest { directory: folder.to_owned(), ..LoadRequest::default() };
+        let Loaded { config, sources } = config::load_with_sources(request);
+        (config.expect("no mistakes"), sources)
+    }
+
+    #[test]
+    fn what_opens_to_others() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (open, _) = loaded(folder.path(), "");
+        let hash = "0".repeat(64);
+        let (keyed, _) = loaded(folder.path(), &format!("[callers.a]\nkey_hash = \"sha256:{hash}\"\n"));
+        let check = |config: &Config, address: &str, expected: bool| {
+            let address = address.parse().expect("an address");
+            assert_eq!(opens_to_others(&config.server, address), expected, "{address}");
+        };
+        for loopback in ["127.0.0.1:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            check(&open, loopback, false);
+        }
+        for reached in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
+            check(&open, reached, true);
+            check(&keyed, reached, false);
+        }
+    }
+
+    #[test]
+    fn another_certificate_of_the_store_under_the_same_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |text: &str| std::fs::write(folder.path().join("roots.pem"), text).expect("it can be written");
+        let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+        let text = format!("[store]\nurl = \"rediss://a.test\"\nkeys = [\"{key}\"]\nca_file = \"roots.pem\"\n");
+        write("one");
+        let (config, first) = loaded(folder.path(), &text);
+        let fixed = Fixed::of(&config);
+        assert_eq!(fixed.differences(&config, &first, &first), Vec::<&str>::new());
+        write("other");
+        let (config, now) = loaded(folder.path(), &text.replace("a.test", "b.test"));
+        assert_eq!(fixed.differences(&config, &first, &now), ["store.url", "store.ca_file"]);
     }
 }

@@ -203,6 +203,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::config;
 
     #[test]
     fn what_is_on_the_way_to_a_file() {
@@ -227,6 +228,67 @@ mod tests {
         check("none/at/all.toml", &["none"]);
         check("mounted/..1", &["mounted/..1"]);
         assert!(entries_on_the_way(&home.join("circle")).len() <= MOST_LINKS + 1);
+    }
+
+    /// What is told, apart from the comparing that goes on beside it.
+    #[tokio::test]
+    async fn every_way_to_change_a_file_is_told() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        let write = |name: &str, text: &str| fs::write(at(name), text).expect("it can be written");
+        for (folder, text) in [("..1", "one"), ("..2", "two"), ("providers", "-")] {
+            fs::create_dir(at(folder)).expect("it can be made");
+            write(&format!("{folder}/mounted"), text);
+        }
+        symlink("..1", at("..data")).expect("a link");
+        symlink("..data/mounted", at("mounted")).expect("a link");
+        write("config.toml", "a");
+        let read = |watcher: &mut Watcher| {
+            let reading = config::Reading::default();
+            for name in ["config.toml", "mounted", "missing"] {
+                let _ = reading.text(&at(name));
+            }
+            let _ = reading.folder(&at("providers"));
+            watcher.follow(reading.finish());
+        };
+        let mut watcher = Watcher::new();
+        let mut check = async |change: &dyn Fn()| {
+            read(&mut watcher);
+            // The one that each beginning is told.
+            watcher.hints.notified().await;
+            change();
+            watcher.hints.notified().await;
+            watcher.hints.notify_one();
+            watcher.changed().await;
+        };
+        check(&|| write("config.toml", "b")).await;
+        check(&|| {
+            write("beside", "c");
+            fs::rename(at("beside"), at("config.toml")).expect("it can be renamed");
+        })
+        .await;
+        check(&|| {
+            symlink("..2", at("..data_tmp")).expect("a link");
+            fs::rename(at("..data_tmp"), at("..data")).expect("it can be renamed");
+        })
+        .await;
+        check(&|| write("..2/mounted", "three")).await;
+        check(&|| write("missing", "d")).await;
+        check(&|| write("providers/a.toml", "e")).await;
+        check(&|| fs::remove_file(at("providers/a.toml")).expect("it is there")).await;
+        check(&|| fs::remove_file(at("config.toml")).expect("it is there")).await;
+    }
+
+    #[tokio::test]
+    async fn where_nothing_is_told_the_contents_are_compared() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("config.toml");
+        let reading = config::Reading::default();
+        let _ = reading.text(&path);
+        let mut watcher = Watcher { told: None, ..Watcher::new() };
+        watcher.follow(reading.finish());
+        fs::write(&path, "").expect("it can be written");
+        watcher.changed().await;
     }
 
     #[test]
