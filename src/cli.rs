@@ -19,6 +19,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::sync::mpsc;
 
 use crate::config::Problems;
 use crate::model::IntegrationName;
@@ -89,13 +90,18 @@ enum Failure {
 }
 
 /// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with
-/// the first of them; only the commands that serve call it.
-pub async fn run<S>(arguments: Arguments, environment: Environment, stop: impl FnOnce() -> io::Result<S>) -> ExitCode
+/// the first of them; `hangups` for SIGHUP, and gives a message for each. Only the commands that serve call them.
+pub async fn run<S>(
+    arguments: Arguments,
+    environment: Environment,
+    stop: impl FnOnce() -> io::Result<S>,
+    hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
+) -> ExitCode
 where
     S: Future<Output = ()>,
 {
     let outcome = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(arguments, environment, stop).await,
+        Command::Serve(arguments) => serve::run(arguments, environment, stop, hangups).await,
         Command::Check(arguments) => check::run(arguments, environment),
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,

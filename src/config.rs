@@ -38,10 +38,12 @@ pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
 pub use self::schema::{config_schema, provider_schema};
+#[cfg(test)]
+pub(crate) use self::sources::Reading;
 pub use self::sources::Sources;
 
 /// The file that is read when none is named, if it is there.
-const DEFAULT_FILE: &str = "config.toml";
+pub const DEFAULT_FILE: &str = "config.toml";
 
 /// What to read.
 #[derive(Clone, Debug, Default)]

@@ -53,7 +53,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "Addresses and ranges whose X-Forwarded-* headers are believed and passed on.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
     let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
-    let doc = "The hash of the admin key, for endpoints that come later; no use yet.";
+    let doc = "The hash of the admin key, which POST /reload asks for; without one it is refused.";
     let admin_key_hash =
         table.parsed("admin_key_hash", doc, |text| if text.is_empty() { Ok(None) } else { key_hash(text).map(Some) });
     let drain =

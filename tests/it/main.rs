@@ -29,5 +29,6 @@ mod mechanisms; // each mechanism of provider files: every byte that is sent, an
 mod openapi; // what the documents say is what is answered
 mod providers; // `keyferry providers`: lists, shows, and writes files that connect
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
+mod reload; // another configuration while it runs: what triggers it, what it changes, what goes on
 mod sdk;
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte
