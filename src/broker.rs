@@ -15,6 +15,7 @@ mod discovery;
 mod duty;
 mod entropy;
 mod error;
+mod finish;
 mod integration;
 mod items;
 mod limits;
@@ -52,7 +53,7 @@ pub use visitor::Visitor;
 pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
-use crate::model::Timestamp;
+use crate::model::{ConnectionKey, Timestamp};
 use crate::oauth::{Client, Values};
 use crate::route::Via;
 use crate::store::Store;
@@ -152,14 +153,25 @@ impl Broker {
         self.duties.under_way()
     }
 
-    /// The longest that one of them takes while the store answers: two requests for metadata, and two for its own sake.
+    /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
+    /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
+        let finishing =
+            self.integrations().iter().any(|integration| integration.provider.protocol.asks_after_answers());
         self.configured.load().settings.token_timeout * 4
+            + if finishing { self.finishing_deadline() } else { Duration::ZERO }
+    }
+
+    /// The longest that a request for a refresh takes, with metadata before it.
+    fn refresh_deadline(&self) -> Duration {
+        self.configured.load().settings.token_timeout * 2
     }
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
-    fn refresh_deadline(&self) -> Duration {
-        self.configured.load().settings.token_timeout * 2
+    fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
+        let integration = self.integration_of(key);
+        let finishing = integration.is_ok_and(|integration| integration.provider.protocol.asks_after_refreshes());
+        self.refresh_deadline() + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The present moment, as the broker sees it.

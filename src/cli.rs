@@ -8,6 +8,7 @@ mod healthcheck;
 mod items;
 mod keys;
 mod providers;
+mod schema;
 mod serve;
 mod sidecar;
 mod terminal;
@@ -18,6 +19,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::sync::mpsc;
 
 use crate::config::Problems;
 use crate::model::IntegrationName;
@@ -63,6 +65,8 @@ enum Command {
     Items(items::Arguments),
     /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
+    /// Print a JSON Schema of config.toml or of provider files, for editors
+    Schema(schema::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
@@ -86,18 +90,27 @@ enum Failure {
 }
 
 /// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with
-/// the first of them; only the commands that serve call it.
-pub async fn run<S>(arguments: Arguments, environment: Environment, stop: impl FnOnce() -> io::Result<S>) -> ExitCode
+/// the first of them; `hangups` for SIGHUP, and gives a message for each. Only the commands that serve call them.
+pub async fn run<S>(
+    arguments: Arguments,
+    environment: Environment,
+    stop: impl FnOnce() -> io::Result<S>,
+    hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
+) -> ExitCode
 where
     S: Future<Output = ()>,
 {
     let outcome = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(arguments, environment, stop).await,
+        Command::Serve(arguments) => serve::run(arguments, environment, stop, hangups).await,
         Command::Check(arguments) => check::run(arguments, environment),
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
         Command::Providers(arguments) => providers::run(arguments, environment).await,
+        Command::Schema(arguments) => {
+            schema::run(&arguments);
+            Ok(())
+        }
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };

@@ -14,6 +14,7 @@ mod net;
 mod problem;
 mod provider;
 mod reader;
+mod schema;
 mod secrets;
 mod server;
 mod sources;
@@ -37,11 +38,14 @@ pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
 pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::schema::{config_schema, provider_schema};
+#[cfg(test)]
+pub(crate) use self::sources::Reading;
 pub use self::sources::Sources;
 pub use self::trial::{Trial, TrialClient};
 
 /// The file that is read when none is named, if it is there.
-const DEFAULT_FILE: &str = "config.toml";
+pub const DEFAULT_FILE: &str = "config.toml";
 
 /// What to read.
 #[derive(Clone, Debug, Default)]

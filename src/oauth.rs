@@ -3,8 +3,13 @@
 
 mod authorization;
 mod callback;
+mod capture;
 mod client;
+mod discovery;
+mod exchange;
+mod introspection;
 mod jwt;
+mod kept;
 mod metadata;
 mod protocol;
 mod request;
@@ -13,15 +18,18 @@ mod token;
 
 pub use authorization::{AuthorizationRequest, WishError, authorization_url, check_wishes};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
+pub use capture::{CallbackCapture, CaptureRule, TokenCapture, complete_captures};
 pub use client::{Client, Values};
+pub use discovery::{Discovery, DiscoveryError, discovered, discovery_request};
+pub use exchange::{TokenExchange, token_exchange_request};
+pub use introspection::{introspected_end, introspection_request};
 pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
-pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError, may_take_a_secret};
+pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError, endpoint_url, may_take_a_secret};
 pub(crate) use protocol::matches_whole;
 pub use protocol::{
-    AuthMethod, CallbackCapture, CallbackNames, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode,
-    Revocation, RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenRequestMethod,
-    TokenResponse, Variable,
+    AuthMethod, CallbackNames, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,
+    RevocationScope, ScopeEncoding, Sunset, TokenRequestFormat, TokenRequestMethod, TokenResponse, Variable,
 };
 pub use request::{HttpRequest, exchange_request, refresh_request};
 pub use revocation::revocation_requests;
-pub use token::{TokenError, grant_from_answer, refreshed_grant};
+pub use token::{TokenError, exchanged_grant, grant_from_answer, refreshed_grant};

@@ -73,7 +73,7 @@ impl Broker {
 
     async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
         let waiter = self.enter(live)?;
-        match tokio::time::timeout(self.patience(), waiter.outcome()).await {
+        match tokio::time::timeout(self.patience(&live.connection.key), waiter.outcome()).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 // The refresh goes on without us. Whether the store or the provider keeps it decides what to say.
@@ -106,16 +106,17 @@ impl Broker {
         }
     }
 
-    /// How long a caller waits for a refresh: two token requests, since another replica's may come first.
-    fn patience(&self) -> Duration {
-        self.refresh_deadline() + Duration::from_secs(2)
+    /// How long a caller waits for a refresh: two token requests, since another replica's may come first, and what
+    /// follows them.
+    fn patience(&self, key: &ConnectionKey) -> Duration {
+        self.whole_refresh_deadline(key) + Duration::from_secs(2)
     }
 
     /// The connection as the store has it now.
     pub(super) async fn load(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
         let ticket = self.live.ticket();
         let entry = self.store.get(&connections::key(key)).await?.ok_or(BrokerError::NotConnected)?;
-        let stored = Stored::decode(&entry.value)?;
+        let stored = self.decoded(&entry.value)?;
         if let Some((newer, version)) = self.write_back(&stored, entry.version).await? {
             self.tell(key, version).await;
             return self.keep(self.live.ticket(), newer, version);
@@ -141,12 +142,7 @@ impl Broker {
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {
         let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let random = entropy::random_token()?;
-        let values = Values {
-            access_token: Some(&grant.access_token),
-            random: Some(random.expose()),
-            captured: Some(&grant.captured),
-            ..values(&client, &stored.variables)
-        };
+        let values = Values { random: Some(random.expose()), ..values(&client, &stored.variables).with_grant(grant) };
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
             .map(Arc::new)
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))

@@ -133,12 +133,14 @@ impl Broker {
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }
-        match visitor.began(&flow)? {
-            Some(true) => self.activate(&flow, grant).await.map(Outcome::Active),
-            Some(false) => {
-                self.refuse(&flow, &grant, visitor).await?;
-                Err(visitor.refusal())
-            }
+        let is_theirs = visitor.began(&flow)?;
+        if is_theirs == Some(false) {
+            self.refuse(&flow, &grant, visitor).await?;
+            return Err(visitor.refusal());
+        }
+        let grant = self.finish_connect(integration, &flow, grant).await?;
+        match is_theirs {
+            Some(_) => self.activate(&flow, grant).await.map(Outcome::Active),
             None if self.configured.load().settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
             None => self.activate(&flow, grant).await.map(Outcome::Active),
         }

@@ -70,7 +70,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
 
     let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
     let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
-    let limits = table.word("limits", doc, &modes);
+    let limits = table.word_or("limits", doc, &modes, LimitMode::default());
 
     let provider = find_provider(table, library, name, provider_id.as_deref())?;
     let mut lacking = Vec::new();
@@ -109,7 +109,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
-        limits: limits.unwrap_or_default(),
+        limits,
     })
 }
 

@@ -236,7 +236,27 @@ mod tests {
         let new = "extends = 'old'\n[oauth]\nscopes = ['y']\n[api]\nquery = { k = 'it''s' }".replace("''", "\\u0027");
         let new = new.replace("'it\\u0027s'", "\"it's\"");
         let written = toml(&document(&[("old.toml", old), ("new.toml", &new)]), true);
-        insta::assert_snapshot!(written, @"");
+        insta::assert_snapshot!(written, @r###"
+        extends = "old"  # new.toml
+
+        [oauth]
+        issuer = "https://a.example"  # old.toml
+        scopes = ["y"]  # new.toml
+
+        [oauth.capture]  # old.toml
+        token = { team = "$.team" }
+
+        [api]
+        base_url = "https://old.example"  # old.toml
+        headers  = { A-B = "1" }  # old.toml
+        query    = { k = "it's" }  # new.toml
+
+        [[items.streams]]  # old.toml
+        name    = "a"
+        path    = "/a"
+        records = "$[*]"
+        item    = { id = "$.id" }
+        "###);
     }
 
     #[test]

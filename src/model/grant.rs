@@ -25,8 +25,15 @@ pub struct Grant {
     pub refresh_expires_at: Option<Timestamp>,
     /// Whose account it is at the provider (`sub` of an ID token), where the provider says.
     pub subject: Option<String>,
-    /// Values that the provider file captures from callback and token answers, usable as `{name}` templates.
+    /// Values that the provider file captures from callback, answers and discovery, usable as `{name}` templates.
     pub captured: BTreeMap<String, String>,
+    /// Further tokens of the answers, usable as `{name}` where the access token is, and never shown.
+    pub extra: BTreeMap<String, Secret>,
+    /// What the token answers said besides tokens, as JSON: for captures that the file gains later.
+    pub answer: Option<Secret>,
+    /// What a refresh has brought and the requests after it have not made usable yet. Until they have, this grant's own
+    /// access token is the one in use, and the tokens to go on with are those.
+    pub unfinished: Option<Box<Self>>,
 }
 
 /// What is to be done with an access token at a given moment.
@@ -60,13 +67,26 @@ impl Grant {
         Some(expires_at.minus(ahead))
     }
 
+    /// The tokens that the provider gave last, whether or not they are in use yet.
+    pub fn newest(&self) -> &Self {
+        self.unfinished.as_deref().unwrap_or(self)
+    }
+
+    /// Every token of it.
+    pub fn tokens(&self) -> impl Iterator<Item = &Secret> {
+        [&self.access_token].into_iter().chain(&self.refresh_token).chain(self.extra.values())
+    }
+
     /// The grant after a refresh answer. What the answer leaves out is kept: the refresh token (RFC 6749 section 6),
-    /// the scopes (section 5.1), the captured values, and the refresh token's end when the token itself was kept.
+    /// the scopes (section 5.1), the captured values and further tokens, and the refresh token's end when the token
+    /// itself was kept.
     #[must_use]
     pub fn renewed(&self, answer: Self) -> Self {
         let kept_refresh_token = answer.refresh_token.is_none();
         let mut captured = self.captured.clone();
         captured.extend(answer.captured);
+        let mut extra = self.extra.clone();
+        extra.extend(answer.extra);
         Self {
             authorization: self.authorization.clone(),
             access_token: answer.access_token,
@@ -80,6 +100,9 @@ impl Grant {
             },
             subject: answer.subject.or_else(|| self.subject.clone()),
             captured,
+            extra,
+            answer: answer.answer,
+            unfinished: None,
         }
     }
 }

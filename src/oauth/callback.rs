@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CallbackCapture, CallbackNames, Endpoints, Protocol, matches_whole};
+use super::{CallbackCapture, CallbackNames, Endpoints, Protocol};
 
 /// A redirect's query, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,12 +104,10 @@ impl Redirect {
 impl CallbackCapture {
     /// What the sent value becomes; `None` when it is missing or not let through.
     fn value(&self, sent: Option<&String>) -> Option<String> {
-        let value = sent.or(self.default.as_ref())?;
-        if !self.map.is_empty() {
-            return self.map.get(value).cloned();
+        match sent {
+            Some(value) => self.rule.admit(value),
+            None => self.rule.fallback(),
         }
-        let matches = self.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value));
-        matches.then(|| value.clone())
     }
 }
 
@@ -118,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::oauth::CaptureRule;
 
     fn endpoints(iss_required: bool) -> Endpoints {
         Endpoints { issuer: Some("https://as.example".into()), iss_required, ..Endpoints::default() }
@@ -126,9 +125,11 @@ mod tests {
     fn accept(query: &str, iss_required: bool) -> Result<Callback, CallbackError> {
         let hosts = CallbackCapture {
             param: "location".into(),
-            default: Some("us".into()),
-            pattern: None,
-            map: BTreeMap::from([("us".into(), "a.com".into()), ("eu".into(), "a.eu".into())]),
+            rule: CaptureRule {
+                default: Some("us".into()),
+                pattern: None,
+                map: BTreeMap::from([("us".into(), "a.com".into()), ("eu".into(), "a.eu".into())]),
+            },
         };
         let protocol = Protocol { callback_capture: BTreeMap::from([("host".into(), hosts)]), ..Protocol::default() };
         Redirect::parse(query, &protocol.callback)?.accept(&protocol, &endpoints(iss_required))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::Secret;
+use crate::model::{Grant, Secret};
 
 /// Our OAuth client at one provider.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +40,23 @@ pub struct Values<'a> {
     pub variables: Option<&'a BTreeMap<String, String>>,
     /// Values captured from callback and token answers.
     pub captured: Option<&'a BTreeMap<String, String>>,
+    /// Further tokens of the answers.
+    pub extra: Option<&'a BTreeMap<String, Secret>>,
 }
 
 impl<'a> Values<'a> {
+    /// With what a grant holds.
+    #[must_use]
+    pub fn with_grant(self, grant: &'a Grant) -> Self {
+        Self {
+            access_token: Some(&grant.access_token),
+            refresh_token: grant.refresh_token.as_ref(),
+            captured: Some(&grant.captured),
+            extra: Some(&grant.extra),
+            ..self
+        }
+    }
+
     /// The value of a name, if there is one in this request.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         let built_in = match name {
@@ -57,7 +71,9 @@ impl<'a> Values<'a> {
             "random" => self.random,
             _ => {
                 let own = |map: Option<&'a BTreeMap<String, String>>| map.and_then(|map| map.get(name));
-                return own(self.variables).or_else(|| own(self.captured)).map(|value| Cow::Borrowed(value.as_str()));
+                let extra = || self.extra.and_then(|extra| extra.get(name)).map(Secret::expose);
+                let plain = own(self.variables).or_else(|| own(self.captured)).map(String::as_str);
+                return plain.or_else(extra).map(Cow::Borrowed);
             }
         };
         built_in.map(Cow::Borrowed)

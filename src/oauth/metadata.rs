@@ -117,18 +117,14 @@ impl Endpoints {
         values: Values<'_>,
         allow_http: bool,
     ) -> Result<Self, EndpointError> {
-        let written = |template: &Option<Template>, discovered: Option<&String>, name: &'static str| {
-            let url = match template {
-                Some(template) => {
-                    template.render(Encoding::Url, |name| values.get(name)).ok_or(EndpointError::NoValue(name))?
-                }
-                None => match discovered {
-                    Some(url) => url.clone(),
-                    None => return Ok(None),
-                },
+        let written =
+            |template: &Option<Template>, discovered: Option<&String>, name: &'static str| match (template, discovered)
+            {
+                (Some(template), _) => endpoint_url(template, name, values, allow_http).map(Some),
+                (None, Some(url)) if may_take_a_secret(url, allow_http) => Ok(Some(url.clone())),
+                (None, Some(_)) => Err(EndpointError::NotAUrl(name)),
+                (None, None) => Ok(None),
             };
-            if may_take_a_secret(&url, allow_http) { Ok(Some(url)) } else { Err(EndpointError::NotAUrl(name)) }
-        };
         let later = |resolved: Result<Option<String>, EndpointError>| match resolved {
             Err(EndpointError::NoValue(_)) if values.captured.is_none() => Ok(Some(String::new())),
             other => other,
@@ -169,6 +165,17 @@ impl Endpoints {
             auth_method,
         })
     }
+}
+
+/// The URL of one request, from its template. `name` is what an error calls it.
+pub fn endpoint_url(
+    template: &Template,
+    name: &'static str,
+    values: Values<'_>,
+    allow_http: bool,
+) -> Result<String, EndpointError> {
+    let url = template.render(Encoding::Url, |name| values.get(name)).ok_or(EndpointError::NoValue(name))?;
+    if may_take_a_secret(&url, allow_http) { Ok(url) } else { Err(EndpointError::NotAUrl(name)) }
 }
 
 /// Https to anywhere, or plain http towards this machine. The address itself is checked once more when it is dialled.

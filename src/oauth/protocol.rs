@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::Value;
 
+use super::{CallbackCapture, CaptureRule, Discovery, TokenCapture, TokenExchange};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;
 
@@ -26,7 +27,7 @@ pub struct Protocol {
     pub refresh_endpoint: Option<Template>,
     /// RFC 7009.
     pub revocation_endpoint: Option<Template>,
-    /// RFC 7662. Nothing asks it yet: it counts only as one more host that the file writes.
+    /// RFC 7662. Asked when a token ends where neither its answer nor the file says.
     pub introspection_endpoint: Option<Template>,
     /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
     pub token_endpoint_auth_method: Option<AuthMethod>,
@@ -78,6 +79,10 @@ pub struct Protocol {
     pub callback: CallbackNames,
     /// Values kept from the redirect's query.
     pub callback_capture: BTreeMap<String, CallbackCapture>,
+    /// Requests after the token answer that bring other tokens, in order.
+    pub token_exchange: Vec<TokenExchange>,
+    /// Requests after those that learn where to call, in order.
+    pub discovery: Vec<Discovery>,
     /// How tokens are revoked.
     pub revocation: Revocation,
     /// Values that the operator or the person supplies.
@@ -174,6 +179,8 @@ pub struct TokenResponse {
     pub error: Vec<ErrorSign>,
     /// Default `$.error_description`, for the log.
     pub error_description: Vec<Path>,
+    /// Where further tokens stand.
+    pub extra: BTreeMap<String, Path>,
 }
 
 /// A field whose presence says that the answer is an error.
@@ -185,15 +192,6 @@ pub struct ErrorSign {
     pub ok: Option<Value>,
 }
 
-/// A value kept from a token answer.
-#[derive(Clone, Debug)]
-pub struct TokenCapture {
-    /// Where it stands.
-    pub path: Path,
-    /// What the whole value has to match; a value that does not is dropped.
-    pub pattern: Option<Regex>,
-}
-
 /// What a provider calls the parameters of its redirect (RFC 6749 section 4.1.2), and how it sends them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackNames {
@@ -203,20 +201,6 @@ pub struct CallbackNames {
     pub state: String,
     /// Whether a form may be posted (OAuth 2.0 Form Post Response Mode).
     pub by_post: bool,
-}
-
-/// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or
-/// a pattern.
-#[derive(Clone, Debug)]
-pub struct CallbackCapture {
-    /// The name of the query parameter.
-    pub param: String,
-    /// Taken when the parameter is missing; looked up in `map` like a sent one.
-    pub default: Option<String>,
-    /// What the whole value has to match.
-    pub pattern: Option<Regex>,
-    /// When not empty, only these values are let through, and become what stands beside them.
-    pub map: BTreeMap<String, String>,
 }
 
 /// How a token is revoked: RFC 7009 unless the file says otherwise.
@@ -291,11 +275,49 @@ impl Protocol {
     /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
     /// provider takes that.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
-        let presents_access_token = || {
+        let grant = grant.newest();
+        let presents_another_token = || {
             let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
-            names.any(|name| name == "access_token")
+            names.any(|name| name == "access_token" || grant.extra.contains_key(name))
         };
-        self.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_access_token())
+        self.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_another_token())
+    }
+
+    /// Whether requests have to follow a refresh before what it brought can be used.
+    pub fn finishes(&self, refreshed: &Grant) -> bool {
+        self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspects(refreshed)
+    }
+
+    /// Whether requests may follow an answer of the token endpoint.
+    pub fn asks_after_answers(&self) -> bool {
+        !self.token_exchange.is_empty() || !self.discovery.is_empty() || self.introspection_endpoint.is_some()
+    }
+
+    /// Whether requests may follow a refresh.
+    pub fn asks_after_refreshes(&self) -> bool {
+        self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspection_endpoint.is_some()
+    }
+
+    /// Whether the provider is to be asked when the access token ends.
+    pub fn introspects(&self, grant: &Grant) -> bool {
+        self.introspection_endpoint.is_some() && grant.expires_at.is_none()
+    }
+
+    /// The values that the requests after the token answer capture.
+    pub fn captures_of_requests(&self) -> impl Iterator<Item = (&String, &TokenCapture)> {
+        let exchanges = self.token_exchange.iter().flat_map(|exchange| &exchange.capture);
+        exchanges.chain(self.discovery.iter().flat_map(|discovery| &discovery.capture))
+    }
+
+    /// The rule of a captured value, wherever it comes from.
+    pub fn capture_rule_mut(&mut self, name: &str) -> Option<&mut CaptureRule> {
+        if let Some(capture) = self.callback_capture.get_mut(name) {
+            return Some(&mut capture.rule);
+        }
+        let exchanges = self.token_exchange.iter_mut().map(|exchange| &mut exchange.capture);
+        let discoveries = self.discovery.iter_mut().map(|discovery| &mut discovery.capture);
+        let mut tables = [&mut self.token_capture].into_iter().chain(exchanges).chain(discoveries);
+        tables.find_map(|table| table.get_mut(name)).map(|capture| &mut capture.rule)
     }
 }
 
@@ -333,6 +355,8 @@ impl Default for Protocol {
             token_capture: BTreeMap::new(),
             callback: CallbackNames::default(),
             callback_capture: BTreeMap::new(),
+            token_exchange: Vec::new(),
+            discovery: Vec::new(),
             revocation: Revocation::default(),
             variables: BTreeMap::new(),
             sunset: None,

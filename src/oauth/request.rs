@@ -55,12 +55,7 @@ pub fn refresh_request(
     grant: &Grant,
     values: Values<'_>,
 ) -> Option<HttpRequest> {
-    let values = Values {
-        access_token: Some(&grant.access_token),
-        refresh_token: grant.refresh_token.as_ref(),
-        captured: Some(&grant.captured),
-        ..values
-    };
+    let values = values.with_grant(grant);
     let mut parameters = Table::new();
     parameters.set("grant_type", "refresh_token");
     parameters.set_from(values, "refresh_token");

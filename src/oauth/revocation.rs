@@ -15,13 +15,7 @@ pub fn revocation_requests(
     grant: &Grant,
     values: Values<'_>,
 ) -> Vec<HttpRequest> {
-    let values = Values {
-        client: Some(client),
-        access_token: Some(&grant.access_token),
-        refresh_token: grant.refresh_token.as_ref(),
-        captured: Some(&grant.captured),
-        ..values
-    };
+    let values = Values { client: Some(client), ..values }.with_grant(grant);
     let Some(endpoint) = &endpoints.revocation else { return Vec::new() };
     if let Some(table) = &protocol.revocation.params {
         let mut parameters = Table::new();

@@ -2,14 +2,28 @@
 //! the answer.
 
 mod captured_host; // endpoints that only an answer tells
+mod discovery; // requests that learn where to call
+mod extra; // further tokens of the answers
+mod introspection; // when a token ends, by RFC 7662
+mod kept; // what answers say besides, for captures that come later
 mod plain; // nothing but two endpoints: what the others differ from
+mod token_exchange; // requests after the code exchange that bring other tokens
+mod token_response; // answers of every shape
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Answer, Configuration, Keyferry, Person, Scripted};
+use crate::support::{Answer, Configuration, Keyferry, Person, Scripted, until};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The head of every request of ours behind its own headers, and of one that has a form.
+const HEAD: &str = "user-agent: keyferry/0.1.0\nhost: server\n";
+const FORM: &str = "content-type: application/x-www-form-urlencoded\nuser-agent: keyferry/0.1.0\nhost: server\n\
+    content-length: {length}\n\n";
 
 /// What tests of a mechanism are about: the integration `acme`, its file, and the server behind both.
 pub(crate) struct Acme {
@@ -30,11 +44,26 @@ impl Acme {
     /// Starts both. `file` is the provider file, where `SERVER` stands for the server's origin; `lines` go below
     /// `[integrations.acme]`, behind a client id, `the-id`.
     pub(crate) async fn start(file: &str, lines: &str) -> Self {
+        Self::start_with(Configuration::new(), file, lines).await
+    }
+
+    /// The same with a store that outlives the process.
+    pub(crate) async fn start_on_disk(file: &str, lines: &str) -> Self {
+        Self::start_with(Configuration::new().store("url = \"file:keyferry.redb\""), file, lines).await
+    }
+
+    async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
-        let configuration = Configuration::new()
+        let configuration = configuration
             .provider("acme", &file.replace("SERVER", &server.url("")))
             .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
         Self { keyferry: Keyferry::start(configuration).await, server }
+    }
+
+    /// Ends it with SIGTERM and starts it again with another provider file.
+    pub(crate) async fn restart_with(&mut self, file: &str) {
+        self.keyferry.change_provider("acme", &file.replace("SERVER", &self.server.url("")));
+        self.keyferry.restart().await;
     }
 
     /// Begins an authorization, with more fields of the form.
@@ -63,6 +92,27 @@ impl Acme {
         let sent = self.begin(&[]).await;
         self.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(200);
         self.connection().await
+    }
+
+    /// Comes back from the provider with `the-code`, where that does not connect; answers the page.
+    pub(crate) async fn fail_to_connect(&self, more: &[(&str, &str)], status: u16, code: &str) -> String {
+        let sent = self.begin(more).await;
+        let page = self.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(status);
+        assert_eq!(page.header("keyferry-error"), Some(code), "{}", page.describe());
+        self.keyferry.call("acme", "/me", Person::ADA).await.expect_problem(424, "not_connected");
+        page.text()
+    }
+
+    /// Waits until a request to this path has come, and answers the requests since the last time.
+    pub(crate) async fn requests_up_to(&self, path: &str) -> Vec<String> {
+        let seen = std::cell::RefCell::new(Vec::new());
+        until("a request", LIMIT, || async {
+            seen.borrow_mut().extend(self.requests());
+            let has_come = |request: &String| request.split([' ', '?']).nth(1) == Some(path);
+            seen.borrow().iter().any(has_come).then_some(())
+        })
+        .await;
+        seen.into_inner()
     }
 
     /// The connection as its person sees it.
@@ -97,8 +147,9 @@ fn without_length(request: &str) -> String {
 fn without_verifier(request: &str) -> String {
     let Some(at) = request.find("code_verifier") else { return request.to_owned() };
     let from = at + "code_verifier".len();
-    let start = from + request[from..].find(|c: char| c.is_ascii_alphanumeric()).expect("a verifier");
-    let length = request[start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    let is_verifiers = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let start = from + request[from..].find(is_verifiers).expect("a verifier");
+    let length = request[start..].find(|c: char| !is_verifiers(c));
     let end = length.map_or(request.len(), |length| start + length);
     assert!((43..=128).contains(&(end - start)), "RFC 7636 section 4.1: {}", &request[start..end]);
     format!("{}{{verifier}}{}", &request[..start], &request[end..])

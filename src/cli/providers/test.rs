@@ -57,6 +57,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     answer: Option<PathBuf>,
 
+    /// A file with an answer to a discovery, in JSON; may be repeated, in the order of the file
+    #[arg(long, value_name = "FILE")]
+    discovery: Vec<PathBuf>,
+
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -65,7 +69,11 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Outcome {
     let trial = Trial::read(&arguments.provider, Path::new(""))?;
     let example = arguments.answer.as_deref().map(example).transpose()?;
-    let report = play(&trial, &arguments, example).await?;
+    if example.as_ref().is_some_and(|example| !example.is_object()) {
+        return Err(Failure::other("the token answer is not a JSON object"));
+    }
+    let found = arguments.discovery.iter().map(|path| self::example(path)).collect::<Result<Vec<_>, _>>()?;
+    let report = play(&trial, &arguments, example, found).await?;
     if arguments.json {
         say(serde_json::to_string_pretty(&report).map_err(|error| Failure::other(error.to_string()))?);
     } else {
@@ -74,7 +82,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     if report.passed { Ok(()) } else { Err(Failure::other("a scenario did not go as it should")) }
 }
 
-async fn play(trial: &Trial, arguments: &Arguments, example: Option<Value>) -> Result<Report, Failure> {
+async fn play(
+    trial: &Trial,
+    arguments: &Arguments,
+    example: Option<Value>,
+    found: Vec<Value>,
+) -> Result<Report, Failure> {
     let provider = trial.provider();
     let given: BTreeMap<String, String> = arguments.variable.iter().cloned().collect();
     let variables = samples::variables(provider, &given).map_err(|name| {
@@ -84,12 +97,14 @@ async fn play(trial: &Trial, arguments: &Arguments, example: Option<Value>) -> R
             "keyferry: no value could be made up for the variable `{name}`; give one{pattern} with --variable {name}=…"
         ))
     })?;
-    let answers = Answers::new(provider, example);
+    let answers = Answers::new(provider, example, found);
     let unplayable = answers.unplayable.clone();
-    if unplayable.iter().any(|key| key == "oauth.token_response.access_token") {
-        return Err(Failure::other(
-            "no answer could be made up for oauth.token_response.access_token; give the vendor's own with --answer",
-        ));
+    // Without these nothing is ever connected.
+    for (key, flag) in [("oauth.token_response.access_token", "--answer"), (answers::DISCOVERY, "--discovery")] {
+        if unplayable.iter().any(|unplayable| unplayable == key) {
+            let what = format!("no answer could be made up for {key}; give the vendor's own with {flag}");
+            return Err(Failure::other(what));
+        }
     }
     let play = Play::new(trial, answers, variables.clone())?;
     let wanted = |name: &str| arguments.scenario.is_empty() || arguments.scenario.iter().any(|wanted| wanted == name);
@@ -114,8 +129,7 @@ async fn play(trial: &Trial, arguments: &Arguments, example: Option<Value>) -> R
 fn example(path: &Path) -> Result<Value, Failure> {
     let failed = |why: String| Failure::other(format!("{}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| failed(format!("cannot be read: {error}")))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| failed(format!("is not JSON: {error}")))?;
-    if value.is_object() { Ok(value) } else { Err(failed("is not a JSON object".into())) }
+    serde_json::from_str(&text).map_err(|error| failed(format!("is not JSON: {error}")))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -43,7 +43,7 @@ pub(super) fn are_all(provider: &Provider, secrets: Option<&SecretsByValue>) -> 
     let closed: Vec<&String> = match (protocol.variables.get(name), protocol.callback_capture.get(name)) {
         (Some(variable), _) => variable.allowed.iter().collect(),
         // A callback may leave the parameter out, so that only a default makes the list whole.
-        (None, Some(capture)) if capture.default.is_some() => capture.map.values().collect(),
+        (None, Some(capture)) if capture.rule.default.is_some() => capture.rule.map.values().collect(),
         _ => Vec::new(),
     };
     !closed.is_empty() && closed.iter().all(|value| secrets.contains_key(*value))
@@ -60,9 +60,9 @@ fn check(provider: &Provider, name: &str, value: &str) -> Result<(), Fault> {
         return if variable.accepts(value) { Ok(()) } else { Err(never(name, value, &variable.allowed)) };
     }
     if let Some(capture) = protocol.callback_capture.get(name) {
-        let values: Vec<String> = capture.map.values().cloned().collect();
+        let values: Vec<String> = capture.rule.map.values().cloned().collect();
         let fits = match values.is_empty() {
-            true => capture.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value)),
+            true => capture.rule.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value)),
             false => values.iter().any(|known| known == value),
         };
         return if fits { Ok(()) } else { Err(never(name, value, &values)) };

@@ -1,15 +1,19 @@
 //! The `[oauth]` table of a provider file.
 
+mod answers;
 mod ask;
 mod callback;
+mod discovery;
+mod exchange;
 mod once;
 
+pub(super) use self::answers::{Answers, read as read_answers};
 use super::host::HostRule;
 use super::names::Stage;
 use super::tables::{headers, parameters};
-use super::{sunset, token_response, unknown_yet};
+use super::{sunset, unknown_yet};
 use crate::config::problem::{Fault, Problem, quoted};
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::Template;
 use crate::oauth::{
     AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
@@ -17,9 +21,7 @@ use crate::oauth::{
 };
 
 /// Keys of mechanisms that this version does not act on.
-const LATER: [&str; 8] = [
-    "discovery",
-    "token_exchange",
+const LATER: [&str; 6] = [
     "client_assertion",
     "grant_types",
     "userinfo_endpoint",
@@ -140,8 +142,6 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let grace = table.duration("grace", "How long the provider still takes a rotated refresh token.");
     let terminal_errors =
         table.list("terminal_errors", "Error codes that end a grant; all others are retried.", super::filled);
-    let token_response =
-        table.table("token_response", "JSONPaths when the answer is not RFC 6749's.", token_response::read);
     let callback = table.table("callback", "The provider's redirect.", callback::read);
     let revocation = table.optional_table("revocation", "How tokens are revoked when not by RFC 7009.", |table| {
         Some(revocation(table, rule, method, basic))
@@ -190,7 +190,6 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         refresh_token_lifetime,
         grace,
         terminal_errors: list(terminal_errors).unwrap_or(defaults.terminal_errors),
-        token_response,
         callback,
         revocation: revocation.unwrap_or(defaults.revocation),
         sunset,
@@ -206,7 +205,7 @@ fn endpoint(
     name: &'static str,
     doc: &'static str,
 ) -> Option<Template> {
-    table.parsed(name, doc, |text| {
+    table.parsed_as(name, Kind::Url, doc, |text| {
         let template = rule.names.template(text, stage)?;
         rule.check(&template)?;
         if name != "authorization_endpoint" && text.contains('#') {

@@ -24,7 +24,26 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<Vec<(Place, T)>> {
-        self.describe(name, Kind::TextList, doc);
+        self.list_of(name, Kind::Text, doc, parse)
+    }
+
+    /// A list of texts of a kind that can be described better than as text.
+    pub(in crate::config) fn list_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<(Place, T)>> {
+        self.describe(name, Kind::List(Box::new(kind)), doc);
+        self.read_list(name, parse)
+    }
+
+    fn read_list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<(Place, T)>> {
         let entry = self.entry(name)?;
         let texts = self.kept(name, entry.texts())?;
         let one = |(position, text): (usize, String)| {
@@ -47,11 +66,24 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Vec<T> {
-        if matches!(self.values.get(name), Some(Value::String(..))) {
-            return self.parsed(name, doc, parse).into_iter().collect();
+        self.one_or_more_of(name, Kind::Text, doc, parse)
+    }
+
+    /// The same, of texts that can be described better than as text.
+    pub(in crate::config) fn one_or_more_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        self.describe(name, Kind::OneOrMore(Box::new(kind)), doc);
+        match self.entry(name) {
+            Some(entry) if matches!(entry.value, Value::String(..)) => {
+                self.kept(name, entry.text().and_then(parse)).into_iter().collect()
+            }
+            _ => self.read_list(name, parse).into_iter().flatten().map(|(_, value)| value).collect(),
         }
-        let list = self.list(name, doc, parse).unwrap_or_default();
-        list.into_iter().map(|(_, value)| value).collect()
     }
 
     /// A table; one that nobody wrote is read as an empty one, so that its defaults hold.
@@ -61,7 +93,19 @@ impl Table<'_> {
         doc: &'static str,
         read: impl FnOnce(&mut Table<'_>) -> T,
     ) -> T {
-        self.describe(name, Kind::Table, doc);
+        let value = self.table_of(name, Kind::Table, doc, read);
+        self.need_as_its_keys(name);
+        value
+    }
+
+    fn table_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> T {
+        self.describe(name, kind, doc);
         let entry = self.entry(name);
         let written = entry.as_ref().and_then(|entry| self.kept(name, entry.table()));
         let empty = Dict::new();
@@ -78,7 +122,7 @@ impl Table<'_> {
         read: impl FnOnce(&mut Table<'_>) -> Option<T>,
     ) -> Option<T> {
         if self.has(name) || self.context.keys.is_some() {
-            return self.table(name, doc, read);
+            return self.table_of(name, Kind::Table, doc, read);
         }
         self.describe(name, Kind::Table, doc);
         None
@@ -116,7 +160,7 @@ impl Table<'_> {
         shorthand: Option<&'static str>,
         mut read: impl FnMut(&str, &mut Table<'_>) -> Option<T>,
     ) -> Vec<T> {
-        self.table(name, doc, |table| {
+        self.table_of(name, Kind::Tables { shorthand }, doc, |table| {
             let mut found = Vec::new();
             for key in table.values.keys() {
                 let Some(entry) = table.entry(key) else { continue };
@@ -162,7 +206,7 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str, &Value) -> Result<T, Fault>,
     ) -> Vec<(String, T)> {
-        self.describe(name, Kind::Value, doc);
+        self.describe(name, Kind::ValueTable, doc);
         let Some(entry) = self.entry(name) else { return Vec::new() };
         let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
         let child = self.child(self.key(name), entry.origin, &values);
@@ -202,7 +246,7 @@ impl Table<'_> {
         (home, defaults): (&'static str, &Dict),
         mut read: impl FnMut(usize, &mut Table<'_>) -> Option<T>,
     ) -> Vec<T> {
-        self.describe(name, Kind::Table, doc);
+        self.describe(name, Kind::TableList { defaults: home }, doc);
         if self.context.keys.is_some() {
             self.child(format!("{}[]", self.key(name)), self.origin.clone(), self.values)
                 .finish(|child| read(0, child));

@@ -262,10 +262,90 @@ fn oauth_of_provider_files() {
         "capture.token.a = '$.a'\ncapture.callback.a = 'a'",
         "grant_types = ['client_credentials']",
         "client_assertion = { alg = 'ES256' }\nresource = 'https://acme.example'",
-        "token_exchange = [{ url = 'https://acme.example' }]",
-        "discovery = [{ url = 'https://acme.example' }]",
     ]);
     insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn requests_after_the_token_answer_of_provider_files() {
+    let url = "url = 'https://acme.example/a'";
+    let learned = "url = 'https://acme.example/a'\ncapture = { site = '$.id' }";
+    let sentences = in_oauth(&[
+        "token_exchange = {}",
+        "token_exchange = [{}]",
+        "token_exchange = [{ url = 'https://{site}/a' }]",
+        "token_exchange = [{ url = 'https://acme.example/?token={access_token}' }]",
+        "token_exchange = [{ url = 'http://acme.example' }]",
+        &format!(
+            "[[oauth.token_exchange]]\n{url}\nmethod = 'PUT'\nformat = 'xml'\nafter = 'always'\nauth_method = 'post'"
+        ),
+        &format!("[[oauth.token_exchange]]\n{url}\nmethod = 'GET'\nformat = 'form'"),
+        &format!("[[oauth.token_exchange]]\n{url}\nparams = {{ a = '{{code}}', b = '{{session}}', c = '{{site}}' }}"),
+        &format!("[[oauth.token_exchange]]\n{url}\ncapture = {{ a = 'b', client_id = '$.id' }}"),
+        &format!(
+            "[[oauth.token_exchange]]\n{url}\ntoken_response = {{ extra = {{ session = 'session', B = '$.b' }} }}"
+        ),
+        &format!("[[oauth.token_exchange]]\n{url}\ndiscover = 1"),
+        "token_response = { extra = 'a' }",
+        "token_response = { extra = { session = '$.a' } }\nrevocation_endpoint = 'https://acme.example/{session}'",
+        "token_response = { extra = { session = '$.a' } }\ntoken_params = { a = '{session}' }",
+        "token_response = { extra = { session = '$.a' } }\ncapture.token.session = '$.b'",
+        "capture.token.a = { path = '$.a', map = { x = 'y' }, default = 'z' }",
+        "discovery = [{}]",
+        &format!("[[oauth.discovery]]\n{url}"),
+        &format!("[[oauth.discovery]]\n{url}\ncapture = {{}}\nmethod = 'PUT'\nrecords = 'a'\nmatch = {{ a = 'b' }}"),
+        &format!("[[oauth.discovery]]\n{learned}\nmatch = {{ '$.a' = '{{access_token}}' }}"),
+        &format!("[[oauth.discovery]]\n{learned}\nheaders = {{ A = '{{client_secret}}', Host = 'a' }}"),
+        &format!(
+            "[[oauth.discovery]]\nurl = 'https://acme.example/{{site}}'\ncapture = {{ a = '$.a' }}\n[[oauth.discovery]]\n{learned}"
+        ),
+        &format!(
+            "[[oauth.discovery]]\n{learned}\n[[oauth.discovery]]\nurl = 'https://{{site}}/a'\ncapture = {{ a = '$.a' }}"
+        ),
+        &format!("[[oauth.discovery]]\n{learned}\n[[oauth.discovery]]\n{learned}"),
+        &format!("token_params = {{ a = '{{site}}' }}\n[[oauth.discovery]]\n{learned}"),
+    ]);
+    insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn hosts_that_a_discovery_would_choose() {
+    let file = |base_url: &str, capture: &str| {
+        format!(
+            "[oauth]\nissuer = 'https://acme.example'\n[[oauth.discovery]]\nurl = 'https://acme.example/me'\n\
+             capture = {{ host = {capture} }}\n[api]\nbase_url = \"{base_url}\"\n"
+        )
+    };
+    let cases = [
+        file("https://{host}", "'$.host'"),
+        file("https://{host}", "{ path = '$.host', pattern = '[a-z.]+' }"),
+        file("{host}", "'$.host'"),
+        file("https://{host}", "{ path = '$.host', map = { eu = 'acme.eu/' } }"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
+}
+
+#[test]
+fn further_tokens_are_nobodys_to_see() {
+    let oauth = "token_response = { extra = { session = '$.session' } }";
+    let cases = [
+        ("", "base_url = 'https://{session}.acme.example'"),
+        ("", "query = { session = '{session}' }"),
+        (&*stream("query = { session = '$conn.session' }"), ""),
+    ];
+    let mistakes = cases.map(|(tables, api)| {
+        let file = provider(oauth, &format!("{api}\n{tables}"));
+        let file = if api.starts_with("base_url") {
+            file.replace("base_url = \"https://api.acme.example\"\n", "")
+        } else {
+            file
+        };
+        let mistakes = Folder::empty().file("providers/acme.toml", &file).mistakes();
+        assert!(mistakes.contains("session"), "{file}: {mistakes}");
+        mistakes
+    });
+    insta::assert_snapshot!(mistakes.join("\n"));
 }
 
 #[test]
@@ -559,7 +639,11 @@ proptest! {
         variable in "KEYFERRY_[A-Z_]{0,20}", text in ".{0,20}",
     ) {
         let written = |lines: &[(String, String)]| {
-            lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>()
+            let line = |(key, value): &(String, String)| match key.split_once("[].") {
+                Some((list, key)) => format!("{list} = [{{ {key} = {value} }}]\n"),
+                None => format!("{key} = {value}\n"),
+            };
+            lines.iter().map(line).collect::<String>()
         };
         let folder = Folder::with(&written(&lines))
             .file("providers/acme.toml", &format!("{}items.streams = [{{}}, {{ parent = 'a' }}]", written(&oauth)))

@@ -63,8 +63,8 @@ impl Draft<'_> {
             }
         }
         text.push_str(
-            "# headers = { X-Api-Version = \"1\" }                # added unless the caller sends them\n\
-             # rate = { limit = 10, per = \"1s\" }               # for each connection\n\
+            "# headers = { X-Api-Version = \"1\" }   # added unless the caller sends them\n\
+             # rate = { limit = 10, per = \"1s\" }   # for each connection\n\
              # auth = { in = \"header\", name = \"Authorization\", format = \"Bearer {access_token}\" }   # the default\n\
              \n# What `keyferry items` loads; docs/items.md has every key.\n\
              # [[items.streams]]\n# name    = \"things\"\n# path    = \"/v1/things\"\n# records = \"$.data[*]\"\n\
@@ -245,6 +245,41 @@ mod tests {
             "grant_types_supported": ["authorization_code"],
             "service_documentation": "https://as.example/docs",
         });
-        insta::assert_snapshot!(draft(Some(document), None), @"");
+        insta::assert_snapshot!(draft(Some(document), None), @r###"
+        #:schema ../schemas/provider.schema.json
+        # Acme Crm. Begun from the metadata of https://as.example.
+        display_name = "Acme Crm"
+        documentation = "https://as.example/docs"
+        # category = "crm"   # one word for lists: crm, docs, storage …
+
+        [oauth]
+        issuer = "https://as.example"
+        # Its metadata names the endpoints, and is asked again while running. One that is written here wins:
+        # authorization_endpoint = "https://as.example/a"
+        # token_endpoint = "https://as.example/t"
+        # revocation_endpoint = "https://as.example/r"
+        token_endpoint_auth_method = "client_secret_post"   # it also takes none
+        code_challenge_method = "S256"   # PKCE (RFC 7636), the default
+        scopes = ["openid", "offline_access"]   # asked for unless the integration names its own
+        # It also offers: crm.read
+        # A refresh token comes only when the person is asked (OpenID Connect Core section 11).
+        authorization_params = { prompt = "consent" }
+        # It does not name `refresh_token` among its grant types: people may have to connect again.
+        # refresh = "rotate"   # where each refresh brings another refresh token and ends the old one
+
+        [api]
+        base_url = "https://api.example.com"   # FILL IN: where calls go
+        # headers = { X-Api-Version = "1" }   # added unless the caller sends them
+        # rate = { limit = 10, per = "1s" }   # for each connection
+        # auth = { in = "header", name = "Authorization", format = "Bearer {access_token}" }   # the default
+
+        # What `keyferry items` loads; docs/items.md has every key.
+        # [[items.streams]]
+        # name    = "things"
+        # path    = "/v1/things"
+        # records = "$.data[*]"
+        # page    = { cursor = "$.next_cursor", into = "query.cursor" }
+        # item    = { id = "$.id", type = "Thing", name = "$.name" }
+        "###);
     }
 }

@@ -24,6 +24,9 @@ pub(super) enum Part {
     Token,
     Revocation,
     Introspection,
+    /// A request after the code exchange, by its number in the file.
+    Exchange(usize),
+    Discovery(usize),
     Api,
     /// None that the file speaks of.
     Unknown,
@@ -188,6 +191,9 @@ impl Script {
             let below = endpoint.part == Part::Api && url.path().starts_with(endpoint.url.path().trim_end_matches('/'));
             place(&endpoint.url) == place(url) && (below || endpoint.url.path() == url.path())
         };
-        self.cast.iter().find(here).map_or(Part::Unknown, |endpoint| endpoint.part)
+        // Several may share a URL: then it is the one that somebody waits for.
+        let has_cue = |endpoint: &&Endpoint| self.cues.get(&endpoint.part).is_some_and(|cues| !cues.is_empty());
+        let waited_for = self.cast.iter().filter(here).find(has_cue);
+        waited_for.or_else(|| self.cast.iter().find(here)).map_or(Part::Unknown, |endpoint| endpoint.part)
     }
 }

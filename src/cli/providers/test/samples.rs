@@ -7,7 +7,7 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::mapping::Template;
-use crate::oauth::Variable;
+use crate::oauth::{CaptureRule, Variable};
 use crate::provider::Provider;
 
 /// A value for each variable that has none yet. The error is the name of the first for which nothing fits.
@@ -34,6 +34,20 @@ fn of_variable(provider: &Provider, name: &str, variable: &Variable) -> Option<S
         guess(name, is_root, variable.pattern.as_ref(), |value| variable.accepts(value))
     };
     written.or_else(listed).or_else(guessed)
+}
+
+/// What is sent for a capture, and what is kept of it; `None` where nothing fits.
+pub(super) fn of_rule(provider: &Provider, name: &str, rule: &CaptureRule) -> Option<(String, String)> {
+    let accepts = |value: &str| rule.admit(value).is_some();
+    let written = rule.default.clone().filter(|default| !default.is_empty() && accepts(default));
+    let listed = || rule.map.keys().next().cloned();
+    let guessed = || {
+        let is_root = provider.urls().any(|url| begins_with(url, name));
+        guess(name, is_root, rule.pattern.as_ref(), accepts)
+    };
+    let sent = written.or_else(listed).or_else(guessed)?;
+    let kept = rule.admit(&sent)?;
+    Some((sent, kept))
 }
 
 /// Whether the name stands for scheme and host together.

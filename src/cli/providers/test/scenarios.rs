@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answers::{Answers, Life, Tokens};
+use super::answers::{self, Answers, Life, Tokens};
 use super::player::{Answer, Part};
 use super::scene::{Scene, reason};
 use super::stage::{CLIENT, CODE, Play, Stage};
@@ -124,7 +124,8 @@ fn check_client(scene: &mut Scene, protocol: &Protocol, request: &Step) {
 
 fn check_tokens(scene: &mut Scene, play: &Play<'_>, tokens: &Tokens, grant: &Grant) {
     let protocol = &play.provider().protocol;
-    if tokens.access.as_deref() != Some(grant.access_token.expose()) {
+    let exchanged = protocol.token_exchange.len().checked_sub(1).map(answers::exchanged);
+    if exchanged.or(tokens.access.clone()).as_deref() != Some(grant.access_token.expose()) {
         let what = "another text than the access token was taken for it";
         scene.fault("oauth.token_response.access_token", what);
     }
@@ -150,10 +151,7 @@ fn check_captures(scene: &mut Scene, play: &Play<'_>, answer: &serde_json::Value
             None => format!("{} finds no text in the token answer", capture.path.as_str()),
             Some(value) => {
                 let shown = scene.masks.shown(&value);
-                let is_token = [Some(&grant.access_token), grant.refresh_token.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .any(|token| token.expose() == value);
+                let is_token = grant.tokens().any(|token| token.expose() == value);
                 if is_token {
                     "finds a token, and captured values are shown to people: it is dropped".to_owned()
                 } else {
@@ -162,6 +160,17 @@ fn check_captures(scene: &mut Scene, play: &Play<'_>, answer: &serde_json::Value
             }
         };
         scene.fault(key, what);
+    }
+    for (name, _) in play.provider().protocol.captures_of_requests() {
+        if play.answers.captured.contains_key(name) && !grant.captured.contains_key(name) {
+            scene.fault("oauth.discovery", format!("`{name}` was not found where it is said to be"));
+        }
+    }
+    for name in play.provider().protocol.token_response.extra.keys() {
+        let key = format!("oauth.token_response.extra.{name}");
+        if !grant.extra.contains_key(name) && !play.answers.unplayable.contains(&key) {
+            scene.fault(key, "finds no text in the token answer");
+        }
     }
     for (name, value) in &play.captured {
         if grant.captured.get(name) != Some(value) {
@@ -183,9 +192,15 @@ async fn life(scene: &mut Scene, play: &Play<'_>, life: Life) -> Result<(), Fail
     let grant = live.grant();
     scene.grant(grant, None, stage.now());
     scene.status(stage.view().await.ok().flatten().as_ref());
+    let protocol = &play.provider().protocol;
     let expected = match life {
-        Life::Unsaid => play.provider().protocol.access_token_lifetime,
-        Life::Number | Life::Text => Some(super::answers::LIFE),
+        // An exchange says it again.
+        Life::Unsaid if !protocol.token_exchange.is_empty() => Some(answers::LIFE),
+        Life::Unsaid if protocol.introspection_endpoint.is_some() => {
+            Some(protocol.access_token_lifetime.unwrap_or(answers::LIFE))
+        }
+        Life::Unsaid => protocol.access_token_lifetime,
+        Life::Number | Life::Text => Some(answers::LIFE),
     };
     if grant.expires_at.map(|end| end.since(grant.obtained_at)) != expected {
         scene.fault("oauth.token_response.expires_in", "the token's life was not understood");
@@ -279,8 +294,10 @@ async fn refresh(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
     let (before, grant) = (live.grant(), renewed.grant());
     scene.grant(grant, Some(before), stage.now());
     scene.status(stage.view().await.ok().flatten().as_ref());
-    let wanted = tokens.access.as_deref().unwrap_or(before.access_token.expose());
-    if grant.access_token.expose() != wanted {
+    let protocol = &play.provider().protocol;
+    let exchanged = protocol.token_exchange.iter().rposition(|exchange| exchange.after_refresh).map(answers::exchanged);
+    let wanted = exchanged.or(tokens.access);
+    if grant.access_token.expose() != wanted.as_deref().unwrap_or(before.access_token.expose()) {
         scene.fault("oauth.token_response.access_token", "another text than the new access token was taken for it");
     }
     let has_place = !play.answers.unplayable.iter().any(|key| key == "oauth.token_response.refresh_token");
@@ -298,13 +315,11 @@ async fn renew(scene: &mut Scene, stage: &Stage<'_>, live: &Live, answer: Answer
     let outcome = stage.refresh(live).await;
     let requests = scene.hear(&stage.heard());
     let grant = live.grant();
-    let tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()];
     if let Some(request) = requests.iter().find(|step| step.part == Some(Part::Token)) {
-        if !tokens.into_iter().flatten().any(|token| request.carries(token.expose())) {
+        if !grant.tokens().any(|token| request.carries(token.expose())) {
             let what = "a refresh presents neither the refresh token nor the access token";
             scene.fault("oauth.refresh_params", what);
         }
-        check_client(scene, &stage.play.provider().protocol, request);
     }
     match outcome {
         Ok(Some(renewed)) => Some(renewed),
@@ -431,7 +446,7 @@ async fn disconnect(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
     } else {
         scene.understood("revocation", &format!("{told} {}", if told == 1 { "request" } else { "requests" }));
         let grant = live.grant();
-        let tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()].into_iter().flatten();
+        let tokens = grant.tokens();
         let names: Vec<&str> =
             tokens.map(crate::model::Secret::expose).chain(grant.captured.values().map(String::as_str)).collect();
         if !requests.iter().any(|step| names.iter().any(|name| step.carries(name))) {

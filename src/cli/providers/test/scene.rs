@@ -90,6 +90,9 @@ impl Scene {
         }
         let scopes = if grant.scopes.is_empty() { "none".to_owned() } else { grant.scopes.join(" ") };
         self.understood("scopes", &scopes);
+        for (name, token) in &grant.extra {
+            self.understood(format!("further token {name}"), token.expose());
+        }
         for (name, value) in &grant.captured {
             self.understood(format!("captured {name}"), value);
         }
@@ -125,7 +128,8 @@ pub(super) fn reason(error: &BrokerError) -> String {
 
 /// The key to look at for a failure of that reason.
 fn key_of(reason: &str) -> String {
-    const BY_WORDS: [(&str, &str); 7] = [
+    const BY_WORDS: [(&str, &str); 8] = [
+        ("discovery request", "oauth.discovery"),
         ("there is no access token", "oauth.token_response.access_token"),
         ("token type is not bearer", "oauth.token_response.token_type"),
         ("a token is not of", "oauth.token_response.access_token"),

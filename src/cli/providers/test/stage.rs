@@ -22,7 +22,6 @@ use crate::clock::Clock;
 use crate::config::{Config, Trial, TrialClient};
 use crate::mapping::{Encoding, Template};
 use crate::model::{ConnectionKey, Person, Timestamp};
-use crate::oauth::CallbackCapture;
 use crate::provider::{Provider, literal_origin};
 use crate::store::Store;
 
@@ -83,14 +82,22 @@ impl<'a> Play<'a> {
         let mut callback = Vec::new();
         let mut captured = BTreeMap::new();
         for (name, capture) in &provider.protocol.callback_capture {
-            let (sent, kept) = of_callback(provider, name, capture).ok_or_else(|| {
+            let (sent, kept) = samples::of_rule(provider, name, &capture.rule).ok_or_else(|| {
                 Failure::other(format!(
                     "no value could be made up for oauth.capture.callback.{name}; give it a `map`, or a `pattern` that \
                      is simpler"
                 ))
             })?;
-            callback.push((capture.param.clone(), sent));
-            captured.insert(name.clone(), kept);
+            // Two captures may look at the same parameter, and it comes once.
+            let before = callback.iter().find(|(param, _)| *param == capture.param).map(|(_, sent): &(_, String)| sent);
+            let kept = match before {
+                Some(before) => capture.rule.admit(before),
+                None => {
+                    callback.push((capture.param.clone(), sent));
+                    Some(kept)
+                }
+            };
+            captured.extend(kept.map(|kept| (name.clone(), kept)));
         }
         let known = |name: &str| match name {
             "client_id" => Some(CLIENT.id.into()),
@@ -118,6 +125,10 @@ impl<'a> Play<'a> {
         };
         let written = |template: &Template| Url::parse(&template.render(Encoding::Url, value)?).ok();
         let protocol = &self.provider().protocol;
+        let exchanges = protocol.token_exchange.iter().enumerate();
+        let exchanges = exchanges.map(|(number, exchange)| (Part::Exchange(number), written(&exchange.url)));
+        let discoveries = protocol.discovery.iter().enumerate();
+        let discoveries = discoveries.map(|(number, discovery)| (Part::Discovery(number), written(&discovery.url)));
         let places = [
             (Part::Revocation, protocol.revocation_endpoint.as_ref().map_or_else(|| at_issuer("/revoke"), written)),
             (Part::Introspection, protocol.introspection_endpoint.as_ref().and_then(written)),
@@ -125,28 +136,8 @@ impl<'a> Play<'a> {
             (Part::Token, protocol.refresh_endpoint.as_ref().and_then(written)),
             (Part::Api, written(&self.provider().api.base_url)),
         ];
-        places.into_iter().filter_map(|(part, url)| Some(Endpoint { part, url: url? })).collect()
+        exchanges.chain(discoveries).chain(places).filter_map(|(part, url)| Some(Endpoint { part, url: url? })).collect()
     }
-}
-
-/// What is sent for a capture of the redirect, and what is kept of it.
-fn of_callback(provider: &Provider, name: &str, capture: &CallbackCapture) -> Option<(String, String)> {
-    if !capture.map.is_empty() {
-        let sent = capture.default.as_ref().filter(|default| capture.map.contains_key(*default));
-        let (sent, kept) =
-            sent.and_then(|sent| capture.map.get_key_value(sent)).or_else(|| capture.map.iter().next())?;
-        return Some((sent.clone(), kept.clone()));
-    }
-    let accepts = |value: &str| {
-        let whole = |pattern: &regex_lite::Regex| {
-            pattern.find(value).is_some_and(|found| found.start() == 0 && found.end() == value.len())
-        };
-        capture.pattern.as_ref().is_none_or(whole)
-    };
-    let is_root = provider.urls().any(|url| samples::begins_with(url, name));
-    let guessed = || samples::guess(name, is_root, capture.pattern.as_ref(), accepts);
-    let value = capture.default.clone().or_else(guessed)?;
-    Some((value.clone(), value))
 }
 
 impl<'a> Stage<'a> {
@@ -165,6 +156,14 @@ impl<'a> Stage<'a> {
             });
             player.by_default(Part::Metadata, Answer::json(&metadata));
         }
+        for (number, answer) in play.answers.exchanges().into_iter().enumerate() {
+            player.by_default(Part::Exchange(number), Answer::json(&answer));
+        }
+        for (number, answer) in play.answers.discoveries(&play.variables).into_iter().enumerate() {
+            player.by_default(Part::Discovery(number), Answer::json(&answer));
+        }
+        let end = TODAY / 1000 + i64::try_from(super::answers::LIFE.as_secs()).unwrap_or_default();
+        player.by_default(Part::Introspection, Answer::json(&json!({ "active": true, "exp": end })));
         player.by_default(Part::Revocation, Answer::json(&json!({})));
         player.by_default(Part::Api, Answer::json(&json!({ "played": true })));
         let mut config = play.trial.sidecar(player.address(), CLIENT, &play.variables)?;

@@ -91,6 +91,8 @@ impl Masks {
             (CLIENT.id, "<client_id>"),
             ("the-access-token-", "<access_token "),
             ("the-refresh-token-", "<refresh_token "),
+            ("the-exchanged-token-", "<exchanged_token "),
+            ("the-further-token-", "<further_token "),
         ];
         for (value, name) in known {
             shown = shown.replace(value, name);
@@ -204,13 +206,14 @@ fn without_base64(value: &str) -> String {
 
 /// `<access_token 1` becomes `<access_token>`, `<access_token 2` `<access_token 2>`.
 fn numbered(text: &str) -> String {
+    const OURS: [&str; 4] = ["<access_token ", "<refresh_token ", "<exchanged_token ", "<further_token "];
     let mut shown = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("_token ").map(|at| at + "_token ".len()) {
         let (before, after) = rest.split_at(at);
         let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
         let (number, after) = after.split_at(digits);
-        let is_ours = before.ends_with("<access_token ") || before.ends_with("<refresh_token ");
+        let is_ours = OURS.iter().any(|ours| before.ends_with(ours));
         match (is_ours, number) {
             (true, "1") => shown.extend([before.trim_end(), ">"]),
             (true, _) => shown.extend([before, number, ">"]),
