@@ -206,8 +206,16 @@ fn captured(protocol: &Protocol) -> BTreeMap<String, String> {
         if let Some(value) = capture.rule.map.values().next() {
             return (name.clone(), value.clone());
         }
-        let candidates = [&format!("the-{name}"), "https://acme.example.com", "us1", "https://acme.my.salesforce.com"]
-            .map(str::to_owned);
+        let candidates = [
+            &format!("the-{name}"),
+            "https://acme.example.com",
+            "us1",
+            "https://acme.my.salesforce.com",
+            "https://www.zohoapis.com",
+            "https://demo.docusign.net",
+            "https://rest1.bullhornstaffing.com/rest-services/abc1/",
+        ]
+        .map(str::to_owned);
         let fits = |value: &&String| capture.rule.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
         (name.clone(), candidates.iter().find(fits).cloned().unwrap_or_else(|| panic!("no sample fits {name}")))
     });
