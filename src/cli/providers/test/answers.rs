@@ -52,7 +52,8 @@ pub(super) struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     pub(super) fn new(provider: &'a Provider, example: Option<Value>, found: Vec<Value>) -> Self {
-        let mut answers = Self { provider, example, found, captured: BTreeMap::new(), sent: BTreeMap::new(), unplayable: Vec::new() };
+        let mut answers =
+            Self { provider, example, found, captured: BTreeMap::new(), sent: BTreeMap::new(), unplayable: Vec::new() };
         if answers.example.is_none() {
             answers.invent_captures();
         }
@@ -129,7 +130,8 @@ impl<'a> Answers<'a> {
             let mut document = Value::Null;
             for discovery in all.iter().filter(|discovery| discovery.url == asked.url) {
                 let records = discovery.records.as_ref().map_or("$", Path::as_str);
-                let value = |name: &str| variables.get(name).or_else(|| self.captured.get(name)).map(|value| value.into());
+                let value =
+                    |name: &str| variables.get(name).or_else(|| self.captured.get(name)).map(|value| value.into());
                 for (path, template) in &discovery.matches {
                     let text = template.render(Encoding::Raw, value).filter(|text| !text.is_empty());
                     if let (Some(text), Some(path)) = (text, below(records, path)) {
@@ -227,8 +229,7 @@ impl<'a> Answers<'a> {
 /// An answer without captured values, and the keys of fields that cannot be put into it.
 fn standard(paths: &TokenResponse, tokens: &Tokens, scopes: &[String], now: Timestamp) -> (Value, Vec<String>) {
     let mut document = Value::Object(Map::new());
-    if [&paths.access_token, &paths.refresh_token].into_iter().flatten().all(|path| path.as_str().starts_with("$["))
-    {
+    if [&paths.access_token, &paths.refresh_token].into_iter().flatten().all(|path| path.as_str().starts_with("$[")) {
         document = Value::Null;
     }
     let mut unplayable = Vec::new();

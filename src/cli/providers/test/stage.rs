@@ -136,7 +136,11 @@ impl<'a> Play<'a> {
             (Part::Token, protocol.refresh_endpoint.as_ref().and_then(written)),
             (Part::Api, written(&self.provider().api.base_url)),
         ];
-        exchanges.chain(discoveries).chain(places).filter_map(|(part, url)| Some(Endpoint { part, url: url? })).collect()
+        exchanges
+            .chain(discoveries)
+            .chain(places)
+            .filter_map(|(part, url)| Some(Endpoint { part, url: url? }))
+            .collect()
     }
 }
 
@@ -218,7 +222,13 @@ impl<'a> Stage<'a> {
 
     /// Begins an authorization.
     pub(super) async fn begin(&self) -> Result<Sent, BrokerError> {
-        let begin = Begin { key: self.key(), return_to: None, scopes: None, variables: BTreeMap::new(), authorization_params: BTreeMap::new() };
+        let begin = Begin {
+            key: self.key(),
+            return_to: None,
+            scopes: None,
+            variables: BTreeMap::new(),
+            authorization_params: BTreeMap::new(),
+        };
         let url = self.broker().begin(begin).await?.url;
         let parsed = Url::parse(&url.replace('#', "%23")).ok();
         let state = parsed.iter().flat_map(Url::query_pairs).find(|(name, _)| name == "state");
