@@ -7,7 +7,7 @@ use super::begin::{LIFETIME, key_of};
 use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError, Integration, Visitor, connections, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
-use crate::oauth::{self, Callback, Redirect, Values};
+use crate::oauth::{self, Callback, EndpointError, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
 
 /// How a callback with a known state ended.
@@ -111,6 +111,9 @@ impl Broker {
             variables.extend(captured.clone());
             self.endpoints(integration, &client, &variables, None).await?
         };
+        if endpoints.token.is_empty() {
+            return Err(EndpointError::NoValue("token_endpoint").into());
+        }
         let verifier = pending.verifier.map(Secret::new);
         let random = entropy::random_token()?;
         let values = Values {

@@ -40,7 +40,7 @@ pub struct Endpoints {
     pub iss_required: bool,
     /// RFC 6749 section 3.1.
     pub authorization: String,
-    /// RFC 6749 section 3.2.
+    /// RFC 6749 section 3.2. Empty as long as the callback has not brought a value that it needs.
     pub token: String,
     /// The token endpoint unless the provider refreshes elsewhere.
     pub refresh: String,
@@ -114,9 +114,20 @@ impl Endpoints {
         values: Values<'_>,
         allow_http: bool,
     ) -> Result<Self, EndpointError> {
+        // What a callback or a token answer brings is not there before, and then nobody asks these endpoints.
+        let comes_later = |template: &Template| {
+            let is_captured = |name: &str| {
+                protocol.token_capture.contains_key(name)
+                    || protocol.callback_capture.contains_key(name)
+                    || protocol.captures_of_requests().any(|(known, _)| known == name)
+            };
+            let mut lacking = template.names().filter(|name| values.get(name).is_none()).peekable();
+            values.captured.is_none() && lacking.peek().is_some() && lacking.all(is_captured)
+        };
         let written =
             |template: &Option<Template>, discovered: Option<&String>, name: &'static str| match (template, discovered)
             {
+                (Some(template), _) if comes_later(template) => Ok(None),
                 (Some(template), _) => endpoint_url(template, name, values, allow_http).map(Some),
                 (None, Some(url)) if may_take_a_secret(url, allow_http) => Ok(Some(url.clone())),
                 (None, Some(_)) => Err(EndpointError::NotAUrl(name)),
@@ -132,8 +143,12 @@ impl Endpoints {
             &protocol.token_endpoint,
             metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),
             "token_endpoint",
-        )?
-        .ok_or(EndpointError::Missing("token_endpoint"))?;
+        )?;
+        let token = match (token, &protocol.token_endpoint) {
+            (Some(token), _) => token,
+            (None, Some(_)) => String::new(),
+            (None, None) => return Err(EndpointError::Missing("token_endpoint")),
+        };
         let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
         let revocation = written(
             &protocol.revocation_endpoint,
@@ -190,7 +205,9 @@ pub fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Path;
     use crate::model::Secret;
+    use crate::oauth::{CallbackCapture, CaptureRule, TokenCapture};
 
     fn client(secret: Option<&str>) -> Client {
         Client { id: "me".into(), secret: secret.map(Secret::new), ..Client::default() }
@@ -252,6 +269,33 @@ mod tests {
         );
         let both = r#","token_endpoint_auth_methods_supported":["client_secret_post","client_secret_basic"]"#;
         check(both, Some("s"), AuthMethod::ClientSecretBasic);
+    }
+
+    /// Zoho's callback says where the code is exchanged, and Salesforce's answer where its tokens are revoked.
+    #[test]
+    fn what_comes_later_is_not_missed_before() {
+        let template = |text: &str| Some(Template::parse(text).expect("a template"));
+        let protocol = Protocol {
+            authorization_endpoint: template("https://as.example/authorize"),
+            token_endpoint: template("https://{host}/token"),
+            revocation_endpoint: template("{instance}/revoke"),
+            token_capture: [(
+                "instance".to_owned(),
+                TokenCapture { path: Path::parse("$.i").expect("a path"), rule: CaptureRule::default() },
+            )]
+            .into(),
+            callback_capture: [("host".to_owned(), CallbackCapture::default())].into(),
+            ..Protocol::default()
+        };
+        let captured = [("host".to_owned(), "eu.example".to_owned())].into();
+        let resolve = |values| Endpoints::resolve(&protocol, None, &client(None), values, false);
+        let before = resolve(Values::default()).expect("an authorization endpoint");
+        assert_eq!((before.token.as_str(), before.revocation), ("", None));
+        let between = resolve(Values { variables: Some(&captured), ..Values::default() }).expect("a token endpoint");
+        assert_eq!((between.token.as_str(), between.revocation), ("https://eu.example/token", None));
+        // With a grant it is missed.
+        let after = resolve(Values { captured: Some(&captured), ..Values::default() });
+        assert_eq!(after, Err(EndpointError::NoValue("revocation_endpoint")));
     }
 
     #[test]

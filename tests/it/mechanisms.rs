@@ -1,13 +1,24 @@
 //! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
 //! the answer.
 
+mod authorization;
+mod callback;
+mod calls;
+mod captures;
+mod client_auth;
 mod discovery; // requests that learn where to call
+mod ending;
 mod extra; // further tokens of the answers
+mod flow; // the whole life of a connection, as text
+mod formats;
 mod introspection; // when a token ends, by RFC 7662
 mod kept; // what answers say besides, for captures that come later
 mod plain; // nothing but two endpoints: what the others differ from
+mod refreshing;
 mod token_exchange; // requests after the code exchange that bring other tokens
+mod token_params;
 mod token_response; // answers of every shape
+mod variables;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -145,10 +156,10 @@ fn without_length(request: &str) -> String {
 /// The verifier is 43 characters behind its name, whether in a form, a query or a JSON text.
 fn without_verifier(request: &str) -> String {
     let Some(at) = request.find("code_verifier") else { return request.to_owned() };
+    let is_its = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let from = at + "code_verifier".len();
-    let is_verifiers = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let start = from + request[from..].find(is_verifiers).expect("a verifier");
-    let length = request[start..].find(|c: char| !is_verifiers(c));
+    let start = from + request[from..].find(is_its).expect("a verifier");
+    let length = request[start..].find(|c| !is_its(c));
     let end = length.map_or(request.len(), |length| start + length);
     assert!((43..=128).contains(&(end - start)), "RFC 7636 section 4.1: {}", &request[start..end]);
     format!("{}{{verifier}}{}", &request[..start], &request[end..])
