@@ -1,6 +1,7 @@
 //! The protocol of RFC 6749 and its companions, without I/O: what to send, and what an answer means. The requests are
 //! built from the provider's tables, so no provider is named here; `oauth2` supplies types, PKCE and answer parsing.
 
+mod assertion;
 mod authorization;
 mod callback;
 mod client;
@@ -9,8 +10,10 @@ mod metadata;
 mod protocol;
 mod request;
 mod revocation;
+mod signing;
 mod token;
 
+pub use assertion::{Assertion, ClientAssertion};
 pub use authorization::{AuthorizationRequest, authorization_url};
 pub use callback::{Callback, CallbackError, DenialReason, Redirect};
 pub use client::{Client, Values};
@@ -22,4 +25,5 @@ pub use protocol::{
 };
 pub use request::{HttpRequest, exchange_request, refresh_request};
 pub use revocation::revocation_requests;
+pub use signing::{Signing, SigningAlgorithm, SigningError, SigningKey, SigningKeyError};
 pub use token::{TokenError, grant_from_answer, refreshed_grant};

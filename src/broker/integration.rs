@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::LimitMode;
 use crate::model::{IntegrationName, Secret};
+use crate::oauth::SigningKey;
 use crate::provider::Provider;
 
 /// One `[integrations.<name>]` table, or a shipped provider that nobody configured yet.
@@ -18,6 +19,10 @@ pub struct Integration {
     pub client_id: Option<String>,
     /// The client secret; a public client has none.
     pub client_secret: Option<Secret>,
+    /// The key that assertions are signed with.
+    pub private_key: Option<Arc<SigningKey>>,
+    /// What that key is called at the provider, when it is not as its key file says.
+    pub private_key_id: Option<String>,
     /// What has to be set before it can be used, as a sentence that names key and place; `None` when it is ready.
     pub missing: Option<String>,
     /// Scopes to ask for; `None` means the provider file's.

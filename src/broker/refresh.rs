@@ -108,8 +108,12 @@ impl Broker {
         let client = self.client(integration)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;
-        let values = oauth::Values { random: Some(random.expose()), ..values(&client, &stored.variables) };
-        let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)
+        let values = oauth::Values {
+            random: Some(random.expose()),
+            signing: Some(entropy::signing(self.clock.now())),
+            ..values(&client, &stored.variables)
+        };
+        let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)?
             .ok_or_else(|| BrokerError::Internal("a refresh began without anything to present".into()))?;
         self.ask(integration, request).await
     }

@@ -1,6 +1,8 @@
 //! The `[integrations]` tables: our OAuth client at each provider. A provider that nobody configured becomes one that
 //! says what is missing.
 
+mod signing_key;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             provider: Arc::clone(provider),
             client_id: None,
             client_secret: None,
+            private_key: None,
+            private_key_id: None,
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
@@ -56,6 +60,10 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let client_id = table.secret("client_id", "The client identifier that the provider gave.");
     let client_secret =
         table.secret("client_secret", "The client secret that the provider gave; public clients have none.");
+    let doc = "The key that we sign with: PEM, or the JSON key file that the provider gave.";
+    let private_key = table.secret("private_key", doc);
+    let doc = "What the provider calls that key; by default as its JSON key file says.";
+    let private_key_id = table.parsed("private_key_id", doc, provider::filled);
     let doc = "Scopes to ask for; by default the provider file's.";
     let scopes = table.list("scopes", doc, provider::scope);
     let variables = table.texts("variables", "Values for the provider's variables.");
@@ -76,9 +84,10 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let client_id = wanted(table, "client_id", client_id, true, &mut lacking);
     let needs_secret = matches!(
         provider.protocol.token_endpoint_auth_method,
-        Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic)
+        Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretJwt)
     );
     let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
+    let private_key = signing_key::read(table, private_key, &provider, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
         if rule.operator_only && rule.default.is_none() && !variables.contains_key(variable) {
@@ -94,6 +103,8 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         provider,
         client_id: client_id.map(|secret| secret.expose().to_owned()),
         client_secret,
+        private_key,
+        private_key_id,
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,

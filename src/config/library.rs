@@ -23,6 +23,7 @@ macro_rules! shipped {
 const SHIPPED: &[(&str, &str)] = &shipped![
     "airtable",
     "airtable-compat",
+    "apple",
     "dropbox",
     "github",
     "google",

@@ -166,6 +166,6 @@ fn unknown_yet(name: &str) -> Fault {
     Fault::new(format!("this version does not know `{name}` yet"), "remove it, or use a version that does")
 }
 
-fn filled(text: &str) -> Result<String, Fault> {
+pub(super) fn filled(text: &str) -> Result<String, Fault> {
     if text.trim().is_empty() { Err(Fault::new("is empty", "write it or remove the key")) } else { Ok(text.to_owned()) }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::Value;
 
+use super::{ClientAssertion, SigningAlgorithm};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;
 
@@ -30,6 +31,8 @@ pub struct Protocol {
     pub introspection_endpoint: Option<Template>,
     /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// How the client signs where its method is by an assertion.
+    pub client_assertion: ClientAssertion,
     /// Body format of token requests.
     pub token_request_format: TokenRequestFormat,
     /// More headers on token requests.
@@ -80,8 +83,23 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// `client_secret_basic`: id and secret, form-encoded, in an `Authorization: Basic` header.
     ClientSecretBasic,
+    /// `client_secret_jwt`: an assertion that the secret signs (RFC 7523 section 2.2).
+    ClientSecretJwt,
+    /// `private_key_jwt`: an assertion that a key of ours signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
+    /// `tls_client_auth`: the certificate of the connection, which an authority signed (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// `self_signed_tls_client_auth`: the certificate of the connection, which the provider knows (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
     /// `none`: a public client, which sends its id only.
     None,
+}
+
+impl AuthMethod {
+    /// Whether the connection's own certificate says who we are (RFC 8705).
+    pub fn is_by_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
 }
 
 /// Body format of a token request.
@@ -250,6 +268,16 @@ pub struct Sunset {
 }
 
 impl Protocol {
+    /// The methods that the file writes for authenticating the client.
+    pub fn auth_methods(&self) -> impl Iterator<Item = AuthMethod> {
+        [self.token_endpoint_auth_method, self.revocation.auth_method].into_iter().flatten()
+    }
+
+    /// What is signed with, in any request.
+    pub fn signs_with(&self) -> impl Iterator<Item = SigningAlgorithm> {
+        self.auth_methods().filter_map(|method| self.client_assertion.algorithm(method))
+    }
+
     /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
     /// provider takes that.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
@@ -271,6 +299,7 @@ impl Default for Protocol {
             revocation_endpoint: None,
             introspection_endpoint: None,
             token_endpoint_auth_method: None,
+            client_assertion: ClientAssertion::default(),
             token_request_format: TokenRequestFormat::Form,
             token_request_headers: Vec::new(),
             code_challenge_method: CodeChallengeMethod::S256,

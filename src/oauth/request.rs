@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, Client, Endpoints, Parameters, Protocol, TokenRequestFormat, Values};
+use super::{AuthMethod, Endpoints, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
 use crate::mapping::Encoding;
 use crate::model::{Grant, Secret};
 
@@ -35,7 +35,7 @@ pub fn exchange_request(
     endpoints: &Endpoints,
     verifier: Option<&Secret>,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut parameters = Table::new();
     parameters.set("grant_type", "authorization_code");
     parameters.set_from(values, "code");
@@ -53,7 +53,7 @@ pub fn refresh_request(
     endpoints: &Endpoints,
     grant: &Grant,
     values: Values<'_>,
-) -> Option<HttpRequest> {
+) -> Result<Option<HttpRequest>, SigningError> {
     let values = Values {
         access_token: Some(&grant.access_token),
         refresh_token: grant.refresh_token.as_ref(),
@@ -65,7 +65,7 @@ pub fn refresh_request(
     parameters.set_from(values, "refresh_token");
     parameters.apply(&protocol.refresh_params, values);
     let request = || token_request(protocol, endpoints, &endpoints.refresh, parameters, values);
-    protocol.can_refresh(grant).then(request)
+    protocol.can_refresh(grant).then(request).transpose()
 }
 
 fn token_request(
@@ -74,29 +74,36 @@ fn token_request(
     url: &str,
     mut parameters: Table,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     let drops = &protocol.token_params;
-    authenticate(endpoints.auth_method, values.client, drops, &mut parameters, &mut headers);
+    authenticate(endpoints.auth_method, protocol, endpoints, values, drops, &mut parameters, &mut headers)?;
     render_headers(&protocol.token_request_headers, values, &mut headers);
-    parameters.into_request("POST", url, protocol.token_request_format, headers)
+    Ok(parameters.into_request("POST", url, protocol.token_request_format, headers))
 }
 
-/// Puts id and secret where the method says. A table that drops `client_id` or `client_secret` sends them under another
+/// Puts id and secret, or an assertion, where the method says. A table that drops `client_id` or `client_secret` sends them under another
 /// name, so the built-in is left out.
 pub(super) fn authenticate(
     method: AuthMethod,
-    client: Option<&Client>,
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    values: Values<'_>,
     table: &Parameters,
     parameters: &mut Table,
     headers: &mut Vec<(String, Secret)>,
-) {
-    let Some(client) = client else { return };
+) -> Result<(), SigningError> {
+    let Some(client) = values.client else { return Ok(()) };
     let dropped = |name: &str| table.iter().any(|(dropped, template)| dropped == name && template.is_empty());
     let secret = client.secret.as_ref().map_or("", Secret::expose);
     match method {
         AuthMethod::ClientSecretBasic => headers.push(("authorization".into(), basic(&client.id, secret))),
-        AuthMethod::ClientSecretPost | AuthMethod::None => {
+        AuthMethod::ClientSecretPost
+        | AuthMethod::ClientSecretJwt
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::TlsClientAuth
+        | AuthMethod::SelfSignedTlsClientAuth
+        | AuthMethod::None => {
             if !dropped("client_id") {
                 parameters.set_unless_present("client_id", &client.id);
             }
@@ -104,8 +111,12 @@ pub(super) fn authenticate(
             if method == AuthMethod::ClientSecretPost && !secret.is_empty() && !dropped("client_secret") {
                 parameters.set_unless_present("client_secret", secret);
             }
+            if let Some(algorithm) = protocol.client_assertion.algorithm(method) {
+                protocol.client_assertion.authenticate(algorithm, endpoints, client, values, parameters)?;
+            }
         }
     }
+    Ok(())
 }
 
 /// Id and secret are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
@@ -202,6 +213,7 @@ impl Table {
 mod tests {
     use super::*;
     use crate::mapping::Template;
+    use crate::oauth::Client;
 
     fn client() -> Client {
         Client {
@@ -240,7 +252,7 @@ mod tests {
         let client = client();
         let values = Values { client: Some(&client), code: Some("c/1"), ..Values::default() };
         let request = exchange_request(protocol, &endpoints(auth_method), Some(&Secret::new("ver")), values);
-        assert_eq!(written(&request), expected);
+        assert_eq!(written(&request.expect("nothing is signed")), expected);
     }
 
     #[test]
@@ -297,7 +309,7 @@ mod tests {
         let client = client();
         let values = Values { client: Some(&client), ..Values::default() };
         let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &grant(), values);
-        let request = request.expect("there is a refresh token");
+        let request = request.expect("nothing is signed").expect("there is a refresh token");
         assert_eq!(request.url, "https://as.example/refresh");
         assert_eq!(request.body.expose(), "grant_type=refresh_token&refresh_token=RT&client_id=id%3A1+%25");
     }
@@ -313,12 +325,11 @@ mod tests {
         let without = Grant { refresh_token: None, ..grant() };
         let request = refresh_request(&protocol, &endpoints(AuthMethod::None), &without, Values::default());
         assert_eq!(
-            request.expect("an access token serves").body.expose(),
+            request.expect("nothing is signed").expect("an access token serves").body.expose(),
             "grant_type=fb_exchange_token&fb_exchange_token=AT"
         );
-        assert!(
-            refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default()).is_none()
-        );
+        let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default());
+        assert!(request.expect("nothing is signed").is_none());
     }
 
     #[test]
@@ -327,6 +338,6 @@ mod tests {
         let values = Values { client: Some(&client), code: Some("canary"), ..Values::default() };
         let protocol = Protocol { token_request_format: TokenRequestFormat::Query, ..Protocol::default() };
         let request = exchange_request(&protocol, &endpoints(AuthMethod::ClientSecretPost), None, values);
-        assert!(!format!("{request:?}").contains("canary"));
+        assert!(!format!("{:?}", request.expect("nothing is signed")).contains("canary"));
     }
 }

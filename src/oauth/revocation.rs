@@ -1,7 +1,7 @@
 //! Revocation requests (RFC 7009), or what the provider has instead.
 
 use super::request::{Table, authenticate, render_headers};
-use super::{Client, Endpoints, HttpRequest, Parameters, Protocol, TokenRequestFormat, Values};
+use super::{Client, Endpoints, HttpRequest, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
 use crate::model::{Grant, Secret};
 
 /// The requests that end a grant at its provider, in the order to send them; none when the provider has no revocation.
@@ -14,7 +14,7 @@ pub fn revocation_requests(
     client: &Client,
     grant: &Grant,
     values: Values<'_>,
-) -> Vec<HttpRequest> {
+) -> Result<Vec<HttpRequest>, SigningError> {
     let values = Values {
         client: Some(client),
         access_token: Some(&grant.access_token),
@@ -22,11 +22,11 @@ pub fn revocation_requests(
         captured: Some(&grant.captured),
         ..values
     };
-    let Some(endpoint) = &endpoints.revocation else { return Vec::new() };
+    let Some(endpoint) = &endpoints.revocation else { return Ok(Vec::new()) };
     if let Some(table) = &protocol.revocation.params {
         let mut parameters = Table::new();
         parameters.apply(table, values);
-        return vec![request(protocol, endpoints, endpoint, table, parameters, values)];
+        return Ok(vec![request(protocol, endpoints, endpoint, table, parameters, values)?]);
     }
     let tokens = [("refresh_token", grant.refresh_token.as_ref()), ("access_token", Some(&grant.access_token))];
     let build = |(hint, token): (&str, Option<&Secret>)| {
@@ -45,11 +45,11 @@ fn request(
     table: &Parameters,
     mut parameters: Table,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let rules = &protocol.revocation;
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     let auth_method = rules.auth_method.unwrap_or(endpoints.auth_method);
-    authenticate(auth_method, values.client, table, &mut parameters, &mut headers);
+    authenticate(auth_method, protocol, endpoints, values, table, &mut parameters, &mut headers)?;
     render_headers(&rules.headers, values, &mut headers);
     let method = match rules.method.as_str() {
         "DELETE" => "DELETE",
@@ -57,5 +57,5 @@ fn request(
         _ => "POST",
     };
     let format = if method == "GET" { TokenRequestFormat::Query } else { rules.format };
-    parameters.into_request(method, endpoint, format, headers)
+    Ok(parameters.into_request(method, endpoint, format, headers))
 }

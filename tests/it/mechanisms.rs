@@ -1,14 +1,16 @@
 //! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
 //! the answer.
 
+mod client_assertion; // private_key_jwt and client_secret_jwt
 mod plain; // nothing but two endpoints: what the others differ from
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
 
-use crate::support::{Answer, Configuration, Keyferry, Person, Scripted};
+use crate::support::{Answer, Configuration, Keyferry, Person, Scripted, until};
 
 /// What tests of a mechanism are about: the integration `acme`, its file, and the server behind both.
 pub(crate) struct Acme {
@@ -74,6 +76,17 @@ impl Acme {
     pub(crate) fn requests(&self) -> Vec<String> {
         let shown = |request: &String| without_length(&self.shown(&without_verifier(request)));
         self.server.requests().iter().map(shown).collect()
+    }
+
+    /// So many requests since the last time, once they have come: for what follows an answer.
+    pub(crate) async fn arrivals(&self, count: usize) -> Vec<String> {
+        let requests = std::cell::RefCell::new(Vec::new());
+        until("the requests", Duration::from_secs(10), || async {
+            requests.borrow_mut().extend(self.requests());
+            (requests.borrow().len() >= count).then_some(())
+        })
+        .await;
+        requests.into_inner()
     }
 
     /// With the redirect URI as `{callback}`, however it is encoded.

@@ -55,6 +55,8 @@ pub(super) enum Stage {
     TokenParams,
     /// Headers of code exchange and refresh.
     TokenHeaders,
+    /// What an assertion says, which goes with any of the requests to the token endpoint.
+    AssertionClaims,
     /// Endpoints that are used when there is a grant.
     GrantUrl,
     /// The parameters of a refresh.
@@ -74,7 +76,9 @@ pub(super) enum Stage {
 impl Stage {
     fn built_ins(self) -> &'static [&'static str] {
         match self {
-            Self::AuthorizationUrl | Self::TokenUrl | Self::GrantUrl | Self::ApiUrl => &["client_id"],
+            Self::AuthorizationUrl | Self::TokenUrl | Self::AssertionClaims | Self::GrantUrl | Self::ApiUrl => {
+                &["client_id"]
+            }
             Self::AuthorizationParams => &["client_id", "redirect_uri", "scope", "state", "random"],
             Self::TokenParams => &["client_id", "client_secret", "code", "state", "redirect_uri", "random"],
             Self::TokenHeaders => &["client_id", "client_secret", "random"],
@@ -98,6 +102,7 @@ impl Stage {
                     | Self::TokenUrl
                     | Self::TokenParams
                     | Self::TokenHeaders
+                    | Self::AssertionClaims
             ),
         }
     }

@@ -1,5 +1,7 @@
 //! The `[oauth]` table of a provider file.
 
+mod assertion;
+
 use super::host::HostRule;
 use super::names::Stage;
 use super::tables::{headers, parameters};
@@ -13,10 +15,9 @@ use crate::oauth::{
 };
 
 /// Keys of mechanisms that this version does not act on.
-const LATER: [&str; 14] = [
+const LATER: [&str; 13] = [
     "discovery",
     "token_exchange",
-    "client_assertion",
     "callback",
     "grant_types",
     "basic_username",
@@ -122,6 +123,9 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let revocation = table.optional_table("revocation", "How tokens are revoked when not by RFC 7009.", |table| {
         Some(revocation(table, rule))
     });
+    let revocation_auth_method = revocation.as_ref().and_then(|revocation| revocation.auth_method);
+    let methods: Vec<AuthMethod> = [token_endpoint_auth_method, revocation_auth_method].into_iter().flatten().collect();
+    let client_assertion = assertion::read_client_assertion(table, names, &methods);
     if revocation.is_some() && !table.has("revocation_endpoint") && !table.has("issuer") {
         table.mistake("revocation", "says how to revoke, but not where", "write `revocation_endpoint`");
     }
@@ -146,6 +150,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         revocation_endpoint,
         introspection_endpoint,
         token_endpoint_auth_method,
+        client_assertion,
         token_request_format: token_request_format.unwrap_or(defaults.token_request_format),
         token_request_headers,
         code_challenge_method: code_challenge_method.unwrap_or(defaults.code_challenge_method),
@@ -205,13 +210,15 @@ fn need_endpoints(table: &Table<'_>) {
 }
 
 fn auth_method(table: &mut Table<'_>, name: &'static str, doc: &'static str) -> Option<AuthMethod> {
-    const WORDS: [(&str, AuthMethod); 3] = [
+    const WORDS: [(&str, AuthMethod); 5] = [
         ("client_secret_post", AuthMethod::ClientSecretPost),
         ("client_secret_basic", AuthMethod::ClientSecretBasic),
+        ("client_secret_jwt", AuthMethod::ClientSecretJwt),
+        ("private_key_jwt", AuthMethod::PrivateKeyJwt),
         ("none", AuthMethod::None),
     ];
     table.word_unless(name, doc, &WORDS, |text| match text {
-        "private_key_jwt" | "client_secret_jwt" | "tls_client_auth" | "self_signed_tls_client_auth" => {
+        "tls_client_auth" | "self_signed_tls_client_auth" => {
             Some(unknown_yet(text))
         }
         _ => None,
