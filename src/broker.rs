@@ -6,6 +6,7 @@ mod ask;
 mod begin;
 mod budget;
 mod circuit;
+mod client_grant;
 mod complete;
 mod configured;
 mod confirm;

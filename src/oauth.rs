@@ -20,10 +20,10 @@ pub use client::{Client, Values};
 pub use jwt::{JwtAlgorithm, JwtError, JwtExpectation, JwtKeys};
 pub use metadata::{EndpointError, Endpoints, Metadata, MetadataError};
 pub use protocol::{
-    AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, Parameters, Protocol, RefreshMode, Revocation,
-    RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenResponse, Variable,
+    AuthMethod, CallbackCapture, CodeChallengeMethod, ErrorSign, GrantType, Parameters, Protocol, RefreshMode,
+    Revocation, RevocationScope, ScopeEncoding, Sunset, TokenCapture, TokenRequestFormat, TokenResponse, Variable,
 };
-pub use request::{HttpRequest, exchange_request, refresh_request};
+pub use request::{HttpRequest, client_grant_request, exchange_request, refresh_request};
 pub use revocation::revocation_requests;
 pub use signing::{Signing, SigningAlgorithm, SigningError, SigningKey, SigningKeyError};
 pub use token::{TokenError, grant_from_answer, refreshed_grant};

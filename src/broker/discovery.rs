@@ -44,7 +44,7 @@ impl Broker {
             captured: grant.map(|grant| &grant.captured),
             ..values(client, variables)
         };
-        let written = protocol.authorization_endpoint.is_some()
+        let written = (protocol.authorization_endpoint.is_some() || protocol.grant_type.is_clients_own())
             && protocol.token_endpoint.is_some()
             && protocol.revocation_endpoint.is_some()
             && protocol.token_endpoint_auth_method.is_some();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::LimitMode;
-use crate::model::{IntegrationName, Secret};
+use crate::model::{IntegrationName, Person, Secret};
 use crate::oauth::SigningKey;
 use crate::provider::Provider;
 
@@ -31,6 +31,8 @@ pub struct Integration {
     pub variables: BTreeMap<String, String>,
     /// Sent as `redirect_uri` instead of our callback's URL, for providers that register an alias.
     pub redirect_uri: Option<String>,
+    /// Whose its grant is where nobody connects: nobody's. `None` where each person has their own.
+    pub holder: Option<Person>,
     /// What becomes of proxied calls over their budget.
     pub limits: LimitMode,
 }

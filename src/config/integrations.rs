@@ -14,7 +14,7 @@ use super::secrets::Resolved;
 use crate::broker::{Integration, LimitMode};
 use crate::mapping::Encoding;
 use crate::model::{IntegrationName, Secret};
-use crate::oauth::AuthMethod;
+use crate::oauth::{AuthMethod, GrantType};
 use crate::provider::Provider;
 
 /// Reads all of them, and adds the providers that have no table.
@@ -42,6 +42,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
+            holder: None,
             limits: LimitMode::default(),
         });
     }
@@ -86,6 +87,10 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         provider.protocol.token_endpoint_auth_method,
         Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretJwt)
     );
+    // What a client without any credentials asked for would be anybody's.
+    let needs_secret = needs_secret
+        || provider.protocol.grant_type == GrantType::ClientCredentials
+            && provider.protocol.token_endpoint_auth_method.is_none();
     let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
     let private_key = signing_key::read(table, private_key, &provider, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
@@ -97,7 +102,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     for lacking in &lacking {
         table.context().report.warning(lacking.warning(table, &name));
     }
-    Some(Integration {
+    let mut integration = Integration {
         missing: missing(&name, &lacking),
         name,
         provider,
@@ -108,8 +113,11 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
+        holder: None,
         limits: limits.unwrap_or_default(),
-    })
+    };
+    integration.holder = integration.holder_of_its_own();
+    Some(integration)
 }
 
 /// A key that the integration needs and that has no value.

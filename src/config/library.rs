@@ -28,6 +28,7 @@ const SHIPPED: &[(&str, &str)] = &shipped![
     "github",
     "google",
     "google-drive",
+    "google-service-account",
     "hubspot",
     "jira",
     "linear",

@@ -46,7 +46,7 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     table.text("extends", "The provider whose tables this file adds to and changes, key by key.");
 
     let mut names = Names::default();
-    let mut variables = variables::read(table, &mut names);
+    let mut variables = variables::read(table, &mut names, oauth::nobody_connects(table));
     let Oauth { protocol, sunset, guards } = read_oauth(table, &mut names, allow_http);
     let api = table.table("api", "How to call.", |table| api::read(table, &names, allow_http));
     let mut warnings = Vec::new();
@@ -68,7 +68,8 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
     let items = Arc::new(items);
-    let provider = Provider { id: id.clone(), display_name, documentation, category, protocol, api, items, digest: [0; 32] };
+    let provider =
+        Provider { id: id.clone(), display_name, documentation, category, protocol, api, items, digest: [0; 32] };
     Some(ReadProvider { provider, warnings })
 }
 

@@ -130,8 +130,12 @@ impl Endpoints {
             &protocol.authorization_endpoint,
             metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
             "authorization_endpoint",
-        )?
-        .ok_or(EndpointError::Missing("authorization_endpoint"))?;
+        )?;
+        let authorization = match authorization {
+            // Nobody is sent there.
+            None if protocol.grant_type.is_clients_own() => String::new(),
+            authorization => authorization.ok_or(EndpointError::Missing("authorization_endpoint"))?,
+        };
         let token = written(
             &protocol.token_endpoint,
             metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{ClientAssertion, SigningAlgorithm};
+use super::{Assertion, ClientAssertion, SigningAlgorithm};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;
 
@@ -17,6 +17,10 @@ pub type Parameters = Vec<(String, Template)>;
 /// The `[oauth]` table of a provider file.
 #[derive(Clone, Debug)]
 pub struct Protocol {
+    /// How the token is got.
+    pub grant_type: GrantType,
+    /// What is presented where that is an assertion.
+    pub assertion: Assertion,
     /// The issuer (RFC 8414, OpenID Connect Discovery); fills in the endpoints that the file leaves out.
     pub issuer: Option<Template>,
     /// RFC 6749 section 3.1. A query in it is kept; after a `#` the query goes behind the fragment.
@@ -73,6 +77,42 @@ pub struct Protocol {
     pub variables: BTreeMap<String, Variable>,
     /// When an endpoint of this file is switched off.
     pub sunset: Option<Sunset>,
+}
+
+/// How a token is got (RFC 6749 section 1.3), and so whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrantType {
+    /// A person connects (RFC 6749 section 4.1).
+    #[default]
+    AuthorizationCode,
+    /// The client has it by its own credentials (RFC 6749 section 4.4).
+    ClientCredentials,
+    /// The client has it for an assertion that it signs (RFC 7523 section 2.1).
+    JwtBearer,
+}
+
+impl GrantType {
+    /// Their names in `grant_type`.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("authorization_code", Self::AuthorizationCode),
+        ("client_credentials", Self::ClientCredentials),
+        ("urn:ietf:params:oauth:grant-type:jwt-bearer", Self::JwtBearer),
+    ];
+
+    /// The grant type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, grant_type)| *grant_type)
+    }
+
+    /// Its name in `grant_type`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether nobody connects: the client gets it for itself, and everybody's calls carry it.
+    pub fn is_clients_own(self) -> bool {
+        self != Self::AuthorizationCode
+    }
 }
 
 /// Client authentication at the token endpoint (RFC 6749 section 2.3, RFC 7591 section 2). Never two at once.
@@ -275,23 +315,27 @@ impl Protocol {
 
     /// What is signed with, in any request.
     pub fn signs_with(&self) -> impl Iterator<Item = SigningAlgorithm> {
-        self.auth_methods().filter_map(|method| self.client_assertion.algorithm(method))
+        let of_the_grant = (self.grant_type == GrantType::JwtBearer).then(|| self.assertion.algorithm());
+        self.auth_methods().filter_map(|method| self.client_assertion.algorithm(method)).chain(of_the_grant)
     }
 
     /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
-    /// provider takes that.
+    /// provider takes that, or nothing at all where the client gets it for itself.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
         let presents_access_token = || {
             let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
             names.any(|name| name == "access_token")
         };
-        self.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_access_token())
+        let presents_something = || grant.refresh_token.is_some() || presents_access_token();
+        self.grant_type.is_clients_own() || self.refresh != RefreshMode::None && presents_something()
     }
 }
 
 impl Default for Protocol {
     fn default() -> Self {
         Self {
+            grant_type: GrantType::default(),
+            assertion: Assertion::default(),
             issuer: None,
             authorization_endpoint: None,
             token_endpoint: None,

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, Endpoints, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
+use super::{AuthMethod, Endpoints, GrantType, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
 use crate::mapping::Encoding;
 use crate::model::{Grant, Secret};
 
@@ -66,6 +66,30 @@ pub fn refresh_request(
     parameters.apply(&protocol.refresh_params, values);
     let request = || token_request(protocol, endpoints, &endpoints.refresh, parameters, values);
     protocol.can_refresh(grant).then(request).transpose()
+}
+
+/// The request for a grant that nobody is asked for: by the client's credentials (RFC 6749 section 4.4.2) or for an
+/// assertion (RFC 7523 section 2.1). The scopes stand in a parameter, unless a claim of the assertion holds them.
+pub fn client_grant_request(
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    values: Values<'_>,
+) -> Result<HttpRequest, SigningError> {
+    let scopes = values.client.map(|client| client.scopes.join(&protocol.scope_separator));
+    let values = Values { scope: scopes.as_deref().filter(|scope| !scope.is_empty()), ..values };
+    let mut parameters = Table::new();
+    parameters.set("grant_type", protocol.grant_type.name());
+    let mut is_claimed = false;
+    if let (GrantType::JwtBearer, Some(client)) = (protocol.grant_type, values.client) {
+        let assertion = &protocol.assertion;
+        is_claimed = assertion.claims.iter().any(|(_, template)| template.names().any(|name| name == "scope"));
+        parameters.set("assertion", assertion.sign(assertion.algorithm(), endpoints, client, values)?.expose());
+    }
+    if !is_claimed {
+        parameters.set_from(values, "scope");
+    }
+    parameters.apply(&protocol.token_params, values);
+    token_request(protocol, endpoints, &endpoints.token, parameters, values)
 }
 
 fn token_request(

@@ -94,7 +94,9 @@ pub enum SigningKeyError {
     )]
     Sec1,
     /// PKCS#8 of something else, or too short.
-    #[error("is none of the keys that sign here: RSA with 2048 to 4096 bits, EC on P-256 or P-384, Ed25519; make another")]
+    #[error(
+        "is none of the keys that sign here: RSA with 2048 to 4096 bits, EC on P-256 or P-384, Ed25519; make another"
+    )]
     Unusable,
 }
 

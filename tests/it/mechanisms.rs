@@ -2,6 +2,8 @@
 //! the answer.
 
 mod client_assertion; // private_key_jwt and client_secret_jwt
+mod client_credentials; // grants that an integration gets for itself
+mod jwt_bearer; // the same for an assertion
 mod plain; // nothing but two endpoints: what the others differ from
 
 use std::collections::BTreeMap;
@@ -31,8 +33,13 @@ impl Acme {
     /// Starts both. `file` is the provider file, where `SERVER` stands for the server's origin; `lines` go below
     /// `[integrations.acme]`, behind a client id, `the-id`.
     pub(crate) async fn start(file: &str, lines: &str) -> Self {
+        Self::start_with(Configuration::new(), file, lines).await
+    }
+
+    /// The same, with more of a configuration.
+    pub(crate) async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
-        let configuration = Configuration::new()
+        let configuration = configuration
             .provider("acme", &file.replace("SERVER", &server.url("")))
             .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
         Self { keyferry: Keyferry::start(configuration).await, server }

@@ -57,6 +57,8 @@ pub(super) enum Stage {
     TokenHeaders,
     /// What an assertion says, which goes with any of the requests to the token endpoint.
     AssertionClaims,
+    /// What the assertion of a grant says.
+    GrantClaims,
     /// Endpoints that are used when there is a grant.
     GrantUrl,
     /// The parameters of a refresh.
@@ -79,6 +81,7 @@ impl Stage {
             Self::AuthorizationUrl | Self::TokenUrl | Self::AssertionClaims | Self::GrantUrl | Self::ApiUrl => {
                 &["client_id"]
             }
+            Self::GrantClaims => &["client_id", "scope"],
             Self::AuthorizationParams => &["client_id", "redirect_uri", "scope", "state", "random"],
             Self::TokenParams => &["client_id", "client_secret", "code", "state", "redirect_uri", "random"],
             Self::TokenHeaders => &["client_id", "client_secret", "random"],
@@ -103,6 +106,7 @@ impl Stage {
                     | Self::TokenParams
                     | Self::TokenHeaders
                     | Self::AssertionClaims
+                    | Self::GrantClaims
             ),
         }
     }

@@ -1,6 +1,9 @@
 //! The `[oauth]` table of a provider file.
 
 mod assertion;
+mod grant_types;
+
+pub(super) use self::grant_types::nobody_connects;
 
 use super::host::HostRule;
 use super::names::Stage;
@@ -10,16 +13,15 @@ use crate::config::problem::{Fault, Problem, quoted};
 use crate::config::reader::Table;
 use crate::mapping::Template;
 use crate::oauth::{
-    AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
-    TokenRequestFormat,
+    AuthMethod, CodeChallengeMethod, GrantType, Parameters, Protocol, RefreshMode, Revocation, RevocationScope,
+    ScopeEncoding, TokenRequestFormat,
 };
 
 /// Keys of mechanisms that this version does not act on.
-const LATER: [&str; 13] = [
+const LATER: [&str; 12] = [
     "discovery",
     "token_exchange",
     "callback",
-    "grant_types",
     "basic_username",
     "basic_password",
     "resource",
@@ -45,6 +47,7 @@ const FORMATS: [(&str, TokenRequestFormat); 3] =
 pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Protocol, Option<Problem>)> {
     let defaults = Protocol::default();
     let before = table.context().report.count();
+    let grant_type = grant_types::read(table);
     let issuer = endpoint(table, rule, Stage::AuthorizationUrl, "issuer", "The issuer (RFC 8414, OpenID Discovery).");
     let authorization_endpoint = endpoint(
         table,
@@ -66,7 +69,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         endpoint(table, rule, Stage::GrantUrl, "revocation_endpoint", "Where tokens are revoked (RFC 7009).");
     let introspection_endpoint =
         endpoint(table, rule, Stage::GrantUrl, "introspection_endpoint", "Where tokens are examined (RFC 7662).");
-    need_endpoints(table);
+    need_endpoints(table, grant_type);
 
     let token_endpoint_auth_method = auth_method(
         table,
@@ -126,6 +129,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let revocation_auth_method = revocation.as_ref().and_then(|revocation| revocation.auth_method);
     let methods: Vec<AuthMethod> = [token_endpoint_auth_method, revocation_auth_method].into_iter().flatten().collect();
     let client_assertion = assertion::read_client_assertion(table, names, &methods);
+    let assertion = assertion::read_assertion(table, names, grant_type);
     if revocation.is_some() && !table.has("revocation_endpoint") && !table.has("issuer") {
         table.mistake("revocation", "says how to revoke, but not where", "write `revocation_endpoint`");
     }
@@ -143,6 +147,8 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     }
     let list = |list: Option<Vec<(_, String)>>| list.map(|list| list.into_iter().map(|(_, text)| text).collect());
     let protocol = Protocol {
+        grant_type,
+        assertion,
         issuer,
         authorization_endpoint,
         token_endpoint,
@@ -193,8 +199,14 @@ fn endpoint(
     })
 }
 
-fn need_endpoints(table: &Table<'_>) {
+fn need_endpoints(table: &Table<'_>, grant_type: GrantType) {
     if table.has("issuer") {
+        return;
+    }
+    if grant_type.is_clients_own() {
+        if !table.has("token_endpoint") {
+            table.mistake("token_endpoint", "is missing", "write it, or `issuer`");
+        }
         return;
     }
     match (table.has("authorization_endpoint"), table.has("token_endpoint")) {
@@ -218,9 +230,7 @@ fn auth_method(table: &mut Table<'_>, name: &'static str, doc: &'static str) -> 
         ("none", AuthMethod::None),
     ];
     table.word_unless(name, doc, &WORDS, |text| match text {
-        "tls_client_auth" | "self_signed_tls_client_auth" => {
-            Some(unknown_yet(text))
-        }
+        "tls_client_auth" | "self_signed_tls_client_auth" => Some(unknown_yet(text)),
         _ => None,
     })
 }

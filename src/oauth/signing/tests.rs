@@ -28,9 +28,7 @@ fn key(algorithm: SigningAlgorithm) -> SigningKey {
 fn verifier(key: &SigningKey) -> JwtKeys {
     let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let public = key.public();
-    let point = |curve: &str, size: usize| {
-        json!({ "kty": "EC", "kid": "k1", "crv": curve, "x": part(&public[1..=size]), "y": part(&public[size + 1..]) })
-    };
+    let point = |curve: &str, size: usize| json!({ "kty": "EC", "kid": "k1", "crv": curve, "x": part(&public[1..=size]), "y": part(&public[size + 1..]) });
     let jwk = match &key.material {
         Material::P256(_) => point("P-256", 32),
         Material::P384(_) => point("P-384", 48),

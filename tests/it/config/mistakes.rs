@@ -300,7 +300,13 @@ fn oauth_of_provider_files() {
         "capture.token = { a = { path = '$.a', pattern = '(' } }",
         "capture.callback = { a = { param = 'a', default = 'x', map = { y = 'z' } }, b = { map = { y = 1 } } }",
         "capture.token.a = '$.a'\ncapture.callback.a = 'a'",
-        "grant_types = ['client_credentials']",
+        "grant_types = ['client_credentials', 'authorization_code']",
+        "grant_types = ['client_credentials', 'refresh_token']",
+        "grant_types = ['implicit', 'password', 'magic', 'urn:ietf:params:oauth:grant-type:device_code']",
+        "grant_types = ['refresh_token']",
+        "grant_types = []",
+        "grant_types = 'client_credentials'",
+        "assertion = { alg = 'RS256' }",
         "client_assertion = { alg = 'ES256' }",
         "resource = 'https://acme.example'",
         "token_exchange = [{ url = 'https://acme.example' }]",
@@ -529,6 +535,9 @@ fn whole_provider_files() {
         "display_name = ''\nid = 'acme'\nextends = 'github'",
         "[oauth]\nissuer = \"https://acme.example\n",
         "[oauth]\nissuer = 'https://acme.example'\n[oauth]",
+        "[oauth]\ngrant_types = ['client_credentials']\n[api]\nbase_url = 'https://api.acme.example'",
+        "[oauth]\ngrant_types = ['client_credentials']\nissuer = 'https://acme.example'\n\
+         [variables]\na = { source = 'connection' }\n[api]\nbase_url = 'https://api.acme.example'",
     ]);
     insta::assert_snapshot!(sentences);
 }

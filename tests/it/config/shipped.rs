@@ -10,8 +10,8 @@ use keyferry::mapping::Encoding;
 use keyferry::model::{Grant, Secret, Timestamp};
 use keyferry::oauth::{
     AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, Metadata, Protocol,
-    RevocationScope, Signing, SigningAlgorithm, SigningKey, TokenRequestFormat, Values, Variable, authorization_url, exchange_request, refresh_request,
-    revocation_requests,
+    RevocationScope, Signing, SigningAlgorithm, SigningKey, TokenRequestFormat, Values, Variable, authorization_url,
+    client_grant_request, exchange_request, refresh_request, revocation_requests,
 };
 use keyferry::provider::Provider;
 use ring::rand::SystemRandom;
@@ -150,14 +150,20 @@ fn requests(provider: &Provider) -> String {
     // What is not S256 leaves the verifier out.
     let verifier = Secret::new("the-verifier-of-forty-three-characters-or-more-");
     let verifier = (protocol.code_challenge_method == CodeChallengeMethod::S256).then_some(&verifier);
-    let url = authorization_url(protocol, &begin, AuthorizationRequest { scopes: &client.scopes, verifier, values });
-    let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later }).expect("signed");
-    let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("signed");
-    let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values).expect("signed");
     let value = |name: &str| match name {
         "access_token" => Some("the-access-token".into()),
         _ => later.get(name),
     };
+    let base = provider.api.base_url.render(Encoding::Url, value).expect("a base URL");
+    if protocol.grant_type.is_clients_own() {
+        let request = client_grant_request(protocol, &endpoints, values).expect("signed");
+        return format!("{}{base}\n", written(&request));
+    }
+    let url = authorization_url(protocol, &begin, AuthorizationRequest { scopes: &client.scopes, verifier, values });
+    let exchange =
+        exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later }).expect("signed");
+    let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("signed");
+    let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values).expect("signed");
     let headers: Vec<String> = provider
         .api
         .headers
@@ -166,7 +172,6 @@ fn requests(provider: &Provider) -> String {
         .collect();
     let all =
         [exchange].into_iter().chain(refresh).chain(revocations).map(|request| written(&request)).collect::<String>();
-    let base = provider.api.base_url.render(Encoding::Url, value).expect("a base URL");
     format!("{url}\n\n{all}{base}\n{}", headers.concat())
 }
 
@@ -174,7 +179,8 @@ fn requests(provider: &Provider) -> String {
 fn sample(name: &str, variable: &Variable) -> String {
     let written = variable.default.clone().filter(|default| !default.is_empty());
     let known = written.or_else(|| variable.allowed.first().cloned());
-    let candidates = ["acme", "123456", "us1", "acme.example.com", "https://acme.example.com", "acme.myshopify.com", "ABCDE12345"];
+    let candidates =
+        ["acme", "123456", "us1", "acme.example.com", "https://acme.example.com", "acme.myshopify.com", "ABCDE12345"];
     let fitting = || candidates.into_iter().find(|candidate| variable.accepts(candidate)).map(str::to_owned);
     known.or_else(fitting).unwrap_or_else(|| panic!("no sample fits the variable {name}"))
 }
@@ -213,7 +219,8 @@ fn written(request: &HttpRequest) -> String {
     let (text, tokens) = take_tokens(&text);
     let described = tokens.iter().map(|token| {
         let token = Token::read(token);
-        let lifetime = token.claims["exp"].as_i64().unwrap_or_default() - token.claims["iat"].as_i64().unwrap_or_default();
+        let lifetime =
+            token.claims["exp"].as_i64().unwrap_or_default() - token.claims["iat"].as_i64().unwrap_or_default();
         format!("{{jwt}} = {}.{} for {lifetime} s\n\n", token.header.clone(), token.steady(lifetime))
     });
     text + &described.collect::<String>()

@@ -133,12 +133,10 @@ async fn under_the_name_of_a_secret() {
     let keys = Keys::ec("P-256");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers/apple.toml");
     let shipped = std::fs::read_to_string(shipped).expect("a shipped file");
-    let file = shipped.replace("https://appleid.apple.com/", "SERVER/").replace(
-        "base_url = \"https://appleid.apple.com\"",
-        "base_url = \"SERVER\"",
-    );
-    let lines =
-        format!("{}\nvariables = {{ team_id = \"TEAM567890\", key_id = \"KEY4567890\" }}", private_key(&keys));
+    let file = shipped
+        .replace("https://appleid.apple.com/", "SERVER/")
+        .replace("base_url = \"https://appleid.apple.com\"", "base_url = \"SERVER\"");
+    let lines = format!("{}\nvariables = {{ team_id = \"TEAM567890\", key_id = \"KEY4567890\" }}", private_key(&keys));
     let acme = Acme::start(&file, &lines).await;
     let sent = acme.begin(&[]).await;
     assert_eq!(
@@ -167,11 +165,9 @@ async fn under_the_name_of_a_secret() {
 
 #[tokio::test]
 async fn signed_with_the_secret() {
-    let acme = Acme::start(
-        &file("token_endpoint_auth_method = \"client_secret_jwt\"\n"),
-        "client_secret = \"the-secret\"",
-    )
-    .await;
+    let acme =
+        Acme::start(&file("token_endpoint_auth_method = \"client_secret_jwt\"\n"), "client_secret = \"the-secret\"")
+            .await;
     acme.server.json("/token", &fresh("AT"));
     acme.connect().await;
     let requests = acme.requests();

@@ -6,7 +6,7 @@ use crate::config::provider::names::{Names, Stage};
 use crate::config::provider::tables::parameters;
 use crate::config::reader::Table;
 use crate::mapping::Template;
-use crate::oauth::{Assertion, AuthMethod, ClientAssertion, SigningAlgorithm};
+use crate::oauth::{Assertion, AuthMethod, ClientAssertion, GrantType, SigningAlgorithm};
 
 /// Claims that are not a file's to write among the others.
 const RESERVED: [(&str, &str); 6] = [
@@ -24,7 +24,7 @@ pub(super) fn read_client_assertion(table: &mut Table<'_>, names: &Names, method
     let by_key = methods.contains(&AuthMethod::PrivateKeyJwt);
     let by_secret = methods.contains(&AuthMethod::ClientSecretJwt);
     let read = table.optional_table("client_assertion", doc, |table| {
-        let assertion = read(table, names);
+        let assertion = read(table, names, Stage::AssertionClaims);
         let doc = "The parameter that it goes into, instead of client_assertion beside client_assertion_type.";
         let param = table.parsed("param", doc, filled);
         match assertion.alg {
@@ -35,7 +35,10 @@ pub(super) fn read_client_assertion(table: &mut Table<'_>, names: &Names, method
             ),
             Some(alg) if by_secret && alg != SigningAlgorithm::Hs256 => table.mistake(
                 "alg",
-                format!("is {}, which signs with a key, but client_secret_jwt signs with the client secret", alg.name()),
+                format!(
+                    "is {}, which signs with a key, but client_secret_jwt signs with the client secret",
+                    alg.name()
+                ),
                 "write HS256 or remove it, or write the method private_key_jwt",
             ),
             _ => {}
@@ -49,10 +52,19 @@ pub(super) fn read_client_assertion(table: &mut Table<'_>, names: &Names, method
     read.unwrap_or_default()
 }
 
-fn read(table: &mut Table<'_>, names: &Names) -> Assertion {
-    let mut template = |name, doc| -> Option<Template> {
-        table.parsed(name, doc, |text| names.template(text, Stage::AssertionClaims))
-    };
+/// Reads what is presented where the grant is for an assertion.
+pub(super) fn read_assertion(table: &mut Table<'_>, names: &Names, grant_type: GrantType) -> Assertion {
+    let doc = "The token that a jwt-bearer grant is for (RFC 7523 section 2.1).";
+    let read = table.optional_table("assertion", doc, |table| Some(read(table, names, Stage::GrantClaims)));
+    if read.is_some() && grant_type != GrantType::JwtBearer && table.context().keys.is_none() {
+        let remedy = format!("write `grant_types = [\"{}\"]`, or remove it", GrantType::JwtBearer.name());
+        table.mistake("assertion", "says what to sign, but nothing presents it", remedy);
+    }
+    read.unwrap_or_default()
+}
+
+fn read(table: &mut Table<'_>, names: &Names, stage: Stage) -> Assertion {
+    let mut template = |name, doc| -> Option<Template> { table.parsed(name, doc, |text| names.template(text, stage)) };
     let kid = template("kid", "`kid` of its header; by default the integration's `private_key_id`.");
     let issuer = template("issuer", "Its claim `iss`; by default the client id.");
     let subject = template("subject", "Its claim `sub`; by default the client id. Left out where it is empty.");
@@ -63,6 +75,6 @@ fn read(table: &mut Table<'_>, names: &Names) -> Assertion {
         let fault = Fault::new("is less than a second, which its claims cannot say", "write for example \"5m\"");
         table.context().report.mistake(table.place("lifetime").problem(fault));
     }
-    let claims = parameters(table, "claims", "More claims; an empty one is left out.", names, Stage::AssertionClaims, &RESERVED);
+    let claims = parameters(table, "claims", "More claims; an empty one is left out.", names, stage, &RESERVED);
     Assertion { alg, kid, issuer, subject, audience, lifetime, claims }
 }
