@@ -165,7 +165,7 @@ impl Broker {
             ..values(&client, &stored.variables)
         };
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
-            .map(Arc::new)
+            .map(|ready| Arc::new(ready.presenting(integration.certificate.as_ref())))
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::LimitMode;
-use crate::model::{IntegrationName, Person, Secret};
+use crate::model::{ClientCertificate, IntegrationName, Person, Secret};
 use crate::oauth::SigningKey;
 use crate::provider::Provider;
 
@@ -23,6 +23,8 @@ pub struct Integration {
     pub private_key: Option<Arc<SigningKey>>,
     /// What that key is called at the provider, when it is not as its key file says.
     pub private_key_id: Option<String>,
+    /// Who we are on every connection to the provider, should it ask.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// What has to be set before it can be used, as a sentence that names key and place; `None` when it is ready.
     pub missing: Option<String>,
     /// Scopes to ask for; `None` means the provider file's.

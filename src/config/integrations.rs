@@ -1,6 +1,7 @@
 //! The `[integrations]` tables: our OAuth client at each provider. A provider that nobody configured becomes one that
 //! says what is missing.
 
+mod certificate;
 mod signing_key;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             client_secret: None,
             private_key: None,
             private_key_id: None,
+            certificate: None,
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
@@ -71,6 +73,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let doc = "Sent as redirect_uri instead of our callback, for providers that register an alias.";
     let redirect_uri = table.parsed("redirect_uri", doc, redirect_uri);
 
+    let certificate = certificate::read(table);
     let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
     let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
     let limits = table.word("limits", doc, &modes);
@@ -92,6 +95,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         || provider.protocol.grant_type == GrantType::ClientCredentials
             && provider.protocol.token_endpoint_auth_method.is_none();
     let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
+    let certificate = certificate::finish(table, certificate, &provider, &mut lacking);
     let private_key = signing_key::read(table, private_key, &provider, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
@@ -110,6 +114,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         client_secret,
         private_key,
         private_key_id,
+        certificate,
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,

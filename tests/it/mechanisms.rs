@@ -4,6 +4,7 @@
 mod client_assertion; // private_key_jwt and client_secret_jwt
 mod client_credentials; // grants that an integration gets for itself
 mod jwt_bearer; // the same for an assertion
+mod mutual_tls; // certificates in place of secrets
 mod plain; // nothing but two endpoints: what the others differ from
 
 use std::collections::BTreeMap;

@@ -222,17 +222,16 @@ fn need_endpoints(table: &Table<'_>, grant_type: GrantType) {
 }
 
 fn auth_method(table: &mut Table<'_>, name: &'static str, doc: &'static str) -> Option<AuthMethod> {
-    const WORDS: [(&str, AuthMethod); 5] = [
+    const WORDS: [(&str, AuthMethod); 7] = [
         ("client_secret_post", AuthMethod::ClientSecretPost),
         ("client_secret_basic", AuthMethod::ClientSecretBasic),
         ("client_secret_jwt", AuthMethod::ClientSecretJwt),
         ("private_key_jwt", AuthMethod::PrivateKeyJwt),
+        ("tls_client_auth", AuthMethod::TlsClientAuth),
+        ("self_signed_tls_client_auth", AuthMethod::SelfSignedTlsClientAuth),
         ("none", AuthMethod::None),
     ];
-    table.word_unless(name, doc, &WORDS, |text| match text {
-        "tls_client_auth" | "self_signed_tls_client_auth" => Some(unknown_yet(text)),
-        _ => None,
-    })
+    table.word(name, doc, &WORDS)
 }
 
 fn code_challenge_method(table: &mut Table<'_>) -> Option<CodeChallengeMethod> {

@@ -76,6 +76,11 @@ async fn there_is_nothing_to_connect_or_disconnect() {
         "`acme` is connected by the operator, with one grant for everybody: nobody can disconnect it. \
          Call /proxy/acme/ right away."
     );
+    let url = format!("http://{}", acme.keyferry.address());
+    let person = ["--org", Person::ADA.org, "--user", Person::ADA.user];
+    let said = Keyferry::command(&[&["connect", "acme", "--no-browser", "--url", &url][..], &person].concat()).await;
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.stderr.contains("there is nothing to connect"), "{}", said.stderr);
     let list = acme.keyferry.request_for("GET", "/integrations?integration=acme", Person::ADA);
     let list = list.header("accept", "application/json").send().await.expect(200).json();
     assert_eq!((&list[0]["status"], &list[0]["connected_by"]), (&json!("active"), &json!("operator")));
