@@ -120,9 +120,10 @@ impl Broker {
             code: Some(&code),
             captured: Some(&captured),
             random: Some(random.expose()),
+            signing: Some(entropy::signing(self.clock.now())),
             ..values(&client, &flow.variables)
         };
-        let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values);
+        let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values)?;
         // A token's life is counted from before it was asked for, so that it is never thought to live longer than it
         // does.
         let asked_at = self.clock.now();

@@ -14,10 +14,20 @@ pub struct Metadata {
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    /// RFC 8705 section 5.
+    #[serde(default)]
+    mtls_endpoint_aliases: Option<MtlsAliases>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// Where the same endpoints ask for a certificate.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+struct MtlsAliases {
+    token_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
 }
 
 /// Why a document is not the metadata of the issuer that was asked.
@@ -137,22 +147,27 @@ impl Endpoints {
             &protocol.authorization_endpoint,
             metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
             "authorization_endpoint",
-        )?
-        .ok_or(EndpointError::Missing("authorization_endpoint"))?;
-        let token = written(
-            &protocol.token_endpoint,
-            metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),
-            "token_endpoint",
         )?;
+        let authorization = match authorization {
+            // Nobody is sent there.
+            None if protocol.grant_type.is_clients_own() => String::new(),
+            authorization => authorization.ok_or(EndpointError::Missing("authorization_endpoint"))?,
+        };
+        let by_certificate = protocol.token_endpoint_auth_method.is_some_and(AuthMethod::is_by_certificate);
+        let aliases = metadata.and_then(|metadata| metadata.mtls_endpoint_aliases.as_ref()).filter(|_| by_certificate);
+        let alias = aliases.and_then(|aliases| aliases.token_endpoint.as_ref());
+        let token =
+            written(&protocol.token_endpoint, alias.or_else(|| metadata?.token_endpoint.as_ref()), "token_endpoint")?;
         let token = match (token, &protocol.token_endpoint) {
             (Some(token), _) => token,
             (None, Some(_)) => String::new(),
             (None, None) => return Err(EndpointError::Missing("token_endpoint")),
         };
         let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
+        let alias = aliases.and_then(|aliases| aliases.revocation_endpoint.as_ref());
         let revocation = written(
             &protocol.revocation_endpoint,
-            metadata.and_then(|metadata| metadata.revocation_endpoint.as_ref()),
+            alias.or_else(|| metadata?.revocation_endpoint.as_ref()),
             "revocation_endpoint",
         )?;
         let auth_method = match (protocol.token_endpoint_auth_method, &client.secret, metadata) {
@@ -296,6 +311,33 @@ mod tests {
         // With a grant it is missed.
         let after = resolve(Values { captured: Some(&captured), ..Values::default() });
         assert_eq!(after, Err(EndpointError::NoValue("revocation_endpoint")));
+    }
+
+    #[test]
+    fn a_certificate_goes_where_it_is_asked_for() {
+        let body = br#"{"issuer":"https://a","authorization_endpoint":"https://a/a","token_endpoint":"https://a/t",
+            "revocation_endpoint":"https://a/r","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.a/t"}}"#;
+        let metadata = Metadata::parse(body, "https://a").expect("metadata");
+        let check = |method: Option<AuthMethod>, token_endpoint: Option<&str>, expected: [&str; 3]| {
+            let protocol = Protocol {
+                token_endpoint_auth_method: method,
+                token_endpoint: token_endpoint.map(|text| Template::parse(text).expect("a template")),
+                ..Protocol::default()
+            };
+            let found = Endpoints::resolve(&protocol, Some(&metadata), &client(None), Values::default(), false);
+            let Endpoints { token, refresh, revocation, .. } = found.expect("endpoints");
+            assert_eq!([token, refresh, revocation.expect("an endpoint")], expected, "{method:?}");
+        };
+        let (alias, plain, revocation) = ("https://mtls.a/t", "https://a/t", "https://a/r");
+        check(Some(AuthMethod::TlsClientAuth), None, [alias, alias, revocation]);
+        check(Some(AuthMethod::SelfSignedTlsClientAuth), None, [alias, alias, revocation]);
+        check(
+            Some(AuthMethod::TlsClientAuth),
+            Some("https://file/t"),
+            ["https://file/t", "https://file/t", revocation],
+        );
+        check(Some(AuthMethod::PrivateKeyJwt), None, [plain, plain, revocation]);
+        check(None, None, [plain, plain, revocation]);
     }
 
     #[test]

@@ -5,14 +5,18 @@ mod authorization;
 mod callback;
 mod calls;
 mod captures;
+mod client_assertion; // private_key_jwt and client_secret_jwt
 mod client_auth;
+mod client_credentials; // grants that an integration gets for itself
 mod discovery; // requests that learn where to call
 mod ending;
 mod extra; // further tokens of the answers
 mod flow; // the whole life of a connection, as text
 mod formats;
 mod introspection; // when a token ends, by RFC 7662
+mod jwt_bearer; // the same for an assertion
 mod kept; // what answers say besides, for captures that come later
+mod mutual_tls; // certificates in place of secrets
 mod plain; // nothing but two endpoints: what the others differ from
 mod refreshing;
 mod token_exchange; // requests after the code exchange that bring other tokens
@@ -62,7 +66,8 @@ impl Acme {
         Self::start_with(Configuration::new().store("url = \"file:keyferry.redb\""), file, lines).await
     }
 
-    async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
+    /// The same, with more of a configuration.
+    pub(crate) async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
         let configuration = configuration
             .provider("acme", &file.replace("SERVER", &server.url("")))
@@ -135,6 +140,17 @@ impl Acme {
     pub(crate) fn requests(&self) -> Vec<String> {
         let shown = |request: &String| without_length(&self.shown(&without_verifier(request)));
         self.server.requests().iter().map(shown).collect()
+    }
+
+    /// So many requests since the last time, once they have come: for what follows an answer.
+    pub(crate) async fn arrivals(&self, count: usize) -> Vec<String> {
+        let requests = std::cell::RefCell::new(Vec::new());
+        until("the requests", Duration::from_secs(10), || async {
+            requests.borrow_mut().extend(self.requests());
+            (requests.borrow().len() >= count).then_some(())
+        })
+        .await;
+        requests.into_inner()
     }
 
     /// With the redirect URI as `{callback}`, however it is encoded.

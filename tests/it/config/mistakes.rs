@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Folder, provider};
+use crate::support::Keys;
 
 /// Every case with what is said of it, for a snapshot.
 fn sentences(cases: &[&str], folder: impl Fn(&str) -> Folder) -> String {
@@ -174,6 +175,42 @@ fn integrations() {
     insta::assert_snapshot!(sentences);
 }
 
+/// Keys that sign, each of them shown as what it is.
+#[test]
+fn keys_of_integrations() {
+    let (rsa, ec) = (Keys::rsa(), Keys::ec("P-256"));
+    let (other, secp) = (Keys::ec("P-384"), Keys::ec("secp256k1"));
+    let json = |text: &str| serde_json::Value::from(text).to_string();
+    let cases = [
+        ("nothing of a key", json("canary")),
+        ("an EC key", json(&ec.pem)),
+        ("a key under a password", json(&rsa.encrypted)),
+        ("an EC key in the form of SEC 1", json(&ec.older)),
+        ("an EC key on another curve", json(&secp.pem)),
+        ("a key for another curve", json(&other.pem)),
+        ("JSON without a key", json("{\"client_id\":\"canary\"}")),
+        ("JSON with half a key", json("{\"private_key\":\"-----BEGIN PRIVATE KEY-----\"}")),
+    ];
+    let said = |(what, key): &(&str, String)| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nprivate_key = {key}");
+        let file = provider("token_endpoint_auth_method = 'private_key_jwt'", "");
+        let mistakes = Folder::with(&config).file("providers/acme.toml", &file).mistakes();
+        assert!(!mistakes.contains("canary") && !mistakes.contains("MII"), "{mistakes}");
+        format!("{what}\n    {}\n", mistakes.replace('\n', "\n    "))
+    };
+    insta::assert_snapshot!(cases.iter().map(said).collect::<Vec<_>>().join("\n"));
+    // The older form of an RSA key is read as it is, and one that is nowhere leaves the integration not configured.
+    let load = |key: &str| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nprivate_key = {key}");
+        let file = provider("token_endpoint_auth_method = 'private_key_jwt'", "");
+        let config = Folder::with(&config).file("providers/acme.toml", &file).config();
+        config.integrations.into_iter().find(|integration| integration.name.as_str() == "acme").expect("acme")
+    };
+    assert_eq!(load(&json(&rsa.older)).missing, None);
+    let missing = load("'env:NOT_SET'").missing.expect("it is missing");
+    assert!(missing.contains("`integrations.acme.private_key` has no value"), "{missing}");
+}
+
 #[test]
 fn variables_of_integrations() {
     let file = "[oauth]\nauthorization_endpoint = 'https://{host}/authorize'\ntoken_endpoint = 'https://{host}/token'\n\
@@ -257,7 +294,10 @@ fn oauth_of_provider_files() {
         "revocation_endpoint = 'https://acme.example/{client_secret}'",
         "revocation_endpoint = 'https://acme.example/{account'",
         "token_endpoint_auth_method = 'client_secret_query'",
-        "token_endpoint_auth_method = 'private_key_jwt'",
+        "token_endpoint_auth_method = 'private_key_jwt'\nclient_assertion = { alg = 'HS256' }",
+        "token_endpoint_auth_method = 'client_secret_jwt'\nclient_assertion = { alg = 'RS256' }",
+        "token_endpoint_auth_method = 'private_key_jwt'\n\
+         client_assertion = { alg = 'none', lifetime = '10ms', param = '', kid = '{key}', claims = { iss = 'a', jti = 'b', x = '{client_secret}' } }",
         "token_endpoint_auth_method = 'client_secret_basic'\ntoken_request_headers = { Authorization = 'a' }",
         "token_request_format = 'xml'",
         "token_request_headers = { 'no header' = 'a', Host = 'a', X-A = \"a\\nb\" }",
@@ -286,8 +326,14 @@ fn oauth_of_provider_files() {
         "capture.token = { a = { path = '$.a', pattern = '(' } }",
         "capture.callback = { a = { param = 'a', default = 'x', map = { y = 'z' } }, b = { map = { y = 1 } } }",
         "capture.token.a = '$.a'\ncapture.callback.a = 'a'",
-        "grant_types = ['client_credentials']",
-        "client_assertion = { alg = 'ES256' }\nresource = 'https://acme.example'",
+        "grant_types = ['client_credentials', 'authorization_code']",
+        "grant_types = ['client_credentials', 'refresh_token']",
+        "grant_types = ['implicit', 'password', 'magic', 'urn:ietf:params:oauth:grant-type:device_code']",
+        "grant_types = ['refresh_token']",
+        "grant_types = []",
+        "grant_types = 'client_credentials'",
+        "assertion = { alg = 'RS256' }",
+        "client_assertion = { alg = 'ES256' }",
     ]);
     insta::assert_snapshot!(sentences);
 }
@@ -692,6 +738,9 @@ fn whole_provider_files() {
         "display_name = ''\nid = 'acme'\nextends = 'github'",
         "[oauth]\nissuer = \"https://acme.example\n",
         "[oauth]\nissuer = 'https://acme.example'\n[oauth]",
+        "[oauth]\ngrant_types = ['client_credentials']\n[api]\nbase_url = 'https://api.acme.example'",
+        "[oauth]\ngrant_types = ['client_credentials']\nissuer = 'https://acme.example'\n\
+         [variables]\na = { source = 'connection' }\n[api]\nbase_url = 'https://api.acme.example'",
     ]);
     insta::assert_snapshot!(sentences);
 }
