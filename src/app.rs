@@ -70,6 +70,12 @@ pub struct Running {
 
 /// Binds, opens the store and serves. Returns once calls are answered.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
+    let store = Store::open(config.store.clone(), clock.clone()).await?;
+    start_with(config, store, clock).await
+}
+
+/// The same with a store that is open already; what the configuration says of one is left aside.
+pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Running, StartError> {
     let listener = bind("server.listen", config.server.listen).await?;
     let address = local_address("server.listen", config.server.listen, &listener)?;
     let admin = match config.server.admin_listen {
@@ -87,7 +93,6 @@ pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> 
     let started_by =
         reload::StartedBy { fixed: Fixed::of(&config), server: config.server, net: config.net, log: config.log };
 
-    let store = Store::open(config.store, clock.clone()).await?;
     let broker = Broker::new(prepared.broker.clone(), config.integrations, store, prepared.network.clone(), clock);
     broker.sweep_periodically();
     if prepared.settings.is_open() {

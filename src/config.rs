@@ -19,6 +19,7 @@ mod secrets;
 mod server;
 mod sources;
 mod store;
+mod trial;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub use self::schema::{config_schema, provider_schema};
 #[cfg(test)]
 pub(crate) use self::sources::Reading;
 pub use self::sources::Sources;
+pub use self::trial::{Trial, TrialClient};
 
 /// The file that is read when none is named, if it is there.
 pub const DEFAULT_FILE: &str = "config.toml";

@@ -64,6 +64,11 @@ impl Equivalent<ConnectionKey> for LiveKey<'_> {
 }
 
 impl Live {
+    /// What the person gave, as it was understood.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// How old its token is.
     pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.grant.obtained_at)

@@ -4,6 +4,7 @@
 mod list;
 mod new;
 mod show;
+mod test;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ enum Action {
     Show(show::Arguments),
     /// Write a provider file, from what its issuer publishes about itself
     New(new::Arguments),
+    /// Play a provider's side, and show what is sent and what is understood
+    Test(test::Arguments),
 }
 
 /// Where the configuration is: it names the folder of provider files, and how to go out.
@@ -54,5 +57,6 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
         Action::List(arguments) => list::run(arguments, environment),
         Action::Show(arguments) => show::run(arguments, environment),
         Action::New(arguments) => new::run(arguments, environment).await,
+        Action::Test(arguments) => test::run(arguments).await,
     }
 }

@@ -74,6 +74,17 @@ impl Files {
         self.files.keys().chain(self.broken.keys()).map(String::as_str)
     }
 
+    /// What problems call the file and those that it extends, as far as they are there.
+    pub(super) fn names_of_family(&self, id: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut next = Some(id);
+        while let Some(id) = next.filter(|id| !names.contains(&self.name(id))) {
+            names.push(self.name(id));
+            next = self.files.get(id).and_then(|file| file.layer.values().get("extends")?.as_str());
+        }
+        names
+    }
+
     fn overlay(&mut self, folder: &Folder, context: &Context<'_>) {
         let paths = match context.environment.files().folder(&folder.path) {
             Ok(paths) => paths,
@@ -186,18 +197,29 @@ impl Library {
     pub(super) fn compile(files: &Files, allow_http: bool, context: &Context<'_>) -> Self {
         let mut library = Self { broken: files.broken.keys().cloned().collect(), ..Self::default() };
         for id in files.files.keys() {
-            let before = context.report.count();
-            match files.compile(id, allow_http, context) {
-                Some(read) if context.report.count() == before => {
-                    library.warnings.insert(id.clone(), read.warnings);
-                    library.providers.insert(id.clone(), Arc::new(read.provider));
-                }
-                _ => {
-                    library.broken.insert(id.clone());
-                }
-            }
+            library.add(id, files, allow_http, context);
         }
         library
+    }
+
+    /// Compiles one file alone.
+    pub(super) fn compile_one(files: &Files, id: &str, context: &Context<'_>) -> Self {
+        let mut library = Self::default();
+        library.add(id, files, false, context);
+        library
+    }
+
+    fn add(&mut self, id: &str, files: &Files, allow_http: bool, context: &Context<'_>) {
+        let before = context.report.count();
+        match files.compile(id, allow_http, context) {
+            Some(read) if context.report.count() == before => {
+                self.warnings.insert(id.to_owned(), read.warnings);
+                self.providers.insert(id.to_owned(), Arc::new(read.provider));
+            }
+            _ => {
+                self.broken.insert(id.to_owned());
+            }
+        }
     }
 
     /// The provider with this id; a problem when there is none. `Ok(None)` when its file has mistakes of its own.

@@ -58,6 +58,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
         pool_idle_per_host: pool_idle_per_host.try_into().unwrap_or(usize::MAX),
         pool_idle_timeout,
         token_timeout,
+        stage: None,
     }
 }
 

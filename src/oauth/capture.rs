@@ -42,7 +42,7 @@ pub struct CaptureRule {
 
 impl CaptureRule {
     /// What a value becomes; `None` when it is not let through.
-    pub(super) fn admit(&self, value: &str) -> Option<String> {
+    pub fn admit(&self, value: &str) -> Option<String> {
         if !self.map.is_empty() {
             return self.map.get(value).cloned();
         }
@@ -51,7 +51,7 @@ impl CaptureRule {
     }
 
     /// What stands where there is no value.
-    pub(super) fn fallback(&self) -> Option<String> {
+    pub fn fallback(&self) -> Option<String> {
         self.admit(self.default.as_deref()?)
     }
 }

@@ -117,6 +117,9 @@ impl Metadata {
 impl Endpoints {
     /// The endpoints of a client, from the file and, where it has an issuer, the metadata. `allow_http` lets plain http
     /// leave this machine, as `[net]` may.
+    ///
+    /// Before there are captured values, an endpoint that asks for one is not known yet: its text is empty, and it is
+    /// resolved again when they are there.
     pub fn resolve(
         protocol: &Protocol,
         metadata: Option<&Metadata>,

@@ -28,6 +28,7 @@ mod loading; // a connection's items, over HTTP, from vendors that page, insist,
 mod mechanisms; // each mechanism of provider files: every byte that is sent, and what comes of the answer
 mod openapi; // what the documents say is what is answered
 mod providers; // `keyferry providers`: lists, shows, and writes files that connect
+mod providers_test; // `keyferry providers test`, and docs/providers.md by what it teaches
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod reload; // another configuration while it runs: what triggers it, what it changes, what goes on
 mod sdk;

@@ -4,6 +4,7 @@
 mod authorization;
 mod callback;
 mod calls;
+mod captured_host; // endpoints that only an answer tells
 mod captures;
 mod client_assertion; // private_key_jwt and client_secret_jwt
 mod client_auth;
