@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -101,9 +102,13 @@ impl Fetch {
         };
         let client = self.client(way).map_err(|cause| UpstreamError::unreachable(&host, cause))?;
         let FetchRequest { method, url, headers, body, .. } = request;
+        let is_post = method == Method::POST;
         let mut sent = client.request(method, url).headers(headers);
         if !body.is_empty() {
             sent = sent.body(body);
+        } else if is_post {
+            // A POST says that it is empty (RFC 9110 section 8.6); some servers answer 411 otherwise.
+            sent = sent.header(CONTENT_LENGTH, 0);
         }
         tokio::time::timeout(self.0.timeout, read(sent, &host))
             .await
