@@ -98,6 +98,7 @@ impl Broker {
         let client = self.client(integration)?;
         let flow = pending.flow;
         let endpoints = self.endpoints(integration, &client, &flow.variables, None).await?;
+        let state = redirect.state.clone();
         let (code, captured) = match redirect.accept(protocol, &endpoints)? {
             Callback::Code { code, captured } => (code, captured),
             Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
@@ -118,6 +119,7 @@ impl Broker {
         let random = entropy::random_token()?;
         let values = Values {
             code: Some(&code),
+            state: Some(&state),
             captured: Some(&captured),
             random: Some(random.expose()),
             signing: Some(entropy::signing(self.clock.now())),

@@ -42,6 +42,8 @@ pub struct Protocol {
     pub basic_password: Option<Template>,
     /// How token requests are sent.
     pub token_request_method: TokenRequestMethod,
+    /// How refreshes are sent.
+    pub refresh_request_method: TokenRequestMethod,
     /// How the client signs where its method is by an assertion.
     pub client_assertion: ClientAssertion,
     /// Body format of token requests.
@@ -353,6 +355,11 @@ impl Protocol {
         self.grant_type.is_clients_own() || self.refresh != RefreshMode::None && presents_something()
     }
 
+    /// Whether refreshes present the access token itself.
+    pub fn presents_the_access_token(&self) -> bool {
+        self.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"))
+    }
+
     /// Whether requests have to follow a refresh before what it brought can be used.
     pub fn finishes(&self, refreshed: &Grant) -> bool {
         self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspects(refreshed)
@@ -406,6 +413,7 @@ impl Default for Protocol {
             basic_username: None,
             basic_password: None,
             token_request_method: TokenRequestMethod::Post,
+            refresh_request_method: TokenRequestMethod::Post,
             client_assertion: ClientAssertion::default(),
             token_request_format: TokenRequestFormat::Form,
             token_request_headers: Vec::new(),

@@ -48,7 +48,8 @@ pub fn exchange_request(
     }
     parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, &[&protocol.token_params], parameters, values)
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 /// The request that refreshes a grant (RFC 6749 section 6). `None` when there is nothing to present.
@@ -65,7 +66,8 @@ pub fn refresh_request(
     parameters.set_resource(protocol, values);
     parameters.apply(&protocol.refresh_params, values);
     let tables = [&protocol.token_params, &protocol.refresh_params];
-    let request = || token_request(protocol, endpoints, &endpoints.refresh, &tables, parameters, values);
+    let (url, method) = (endpoints.refresh.as_str(), protocol.refresh_request_method);
+    let request = || token_request(protocol, endpoints, (url, method), &tables, parameters, values);
     protocol.can_refresh(grant).then(request).transpose()
 }
 
@@ -91,13 +93,14 @@ pub fn client_grant_request(
     }
     parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, &[&protocol.token_params], parameters, values)
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 fn token_request(
     protocol: &Protocol,
     endpoints: &Endpoints,
-    url: &str,
+    (url, method): (&str, TokenRequestMethod),
     tables: &[&Parameters],
     mut parameters: Table,
     values: Values<'_>,
@@ -105,7 +108,7 @@ fn token_request(
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     authenticate(endpoints.auth_method, protocol, endpoints, values, tables, &mut parameters, &mut headers)?;
     render_headers(&protocol.token_request_headers, values, &mut headers);
-    let (method, format) = match protocol.token_request_method {
+    let (method, format) = match method {
         TokenRequestMethod::Post => ("POST", protocol.token_request_format),
         TokenRequestMethod::Get => ("GET", TokenRequestFormat::Query),
     };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -120,9 +121,13 @@ impl Fetch {
             // A stage is an http proxy, which is told the whole URL.
             let _ = url.set_scheme("http");
         }
+        let is_post = method == Method::POST;
         let mut sent = client.request(method, url).headers(headers);
         if !body.is_empty() {
             sent = sent.body(body);
+        } else if is_post {
+            // A POST says that it is empty (RFC 9110 section 8.6); some servers answer 411 otherwise.
+            sent = sent.header(CONTENT_LENGTH, 0);
         }
         tokio::time::timeout(self.0.timeout, read(sent, &host))
             .await

@@ -76,7 +76,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     );
     let names = rule.names;
     let token_request_format = table.word("token_request_format", "Body of token requests.", &FORMATS);
-    let token_request_method = ask::method(table, token_request_format);
+    let (token_request_method, refresh_request_method) = ask::methods(table, token_request_format);
     let (basic_username, basic_password) = ask::basic(table, names, token_endpoint_auth_method);
     let basic = token_endpoint_auth_method == Some(AuthMethod::ClientSecretBasic);
     let reserved: &[(&str, &str)] = if basic { &[("authorization", "client_secret_basic sends it")] } else { &[] };
@@ -106,10 +106,12 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let doc = "Added to refreshes; \"\" drops a built-in.";
     let refresh_params = params("refresh_params", doc, Stage::RefreshParams, &[]);
     ask::check_nonce(table, &authorization_params);
-    let is_query = token_request_format == Some(TokenRequestFormat::Query)
-        || token_request_method == Some(TokenRequestMethod::Get);
-    for (key, params) in [("token_params", &token_params), ("refresh_params", &refresh_params)] {
-        if is_query {
+    let tables = [
+        ("token_params", &token_params, token_request_method),
+        ("refresh_params", &refresh_params, refresh_request_method),
+    ];
+    for (key, params, method) in tables {
+        if token_request_format == Some(TokenRequestFormat::Query) || method == Some(TokenRequestMethod::Get) {
             ask::check_query(table, names, key, params);
         }
     }
@@ -181,6 +183,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         basic_username,
         basic_password,
         token_request_method: token_request_method.unwrap_or(defaults.token_request_method),
+        refresh_request_method: refresh_request_method.unwrap_or(defaults.refresh_request_method),
         client_assertion,
         token_request_format: token_request_format.unwrap_or(defaults.token_request_format),
         token_request_headers,
