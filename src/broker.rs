@@ -6,6 +6,7 @@ mod ask;
 mod begin;
 mod budget;
 mod circuit;
+mod client_grant;
 mod complete;
 mod configured;
 mod confirm;
@@ -202,13 +203,15 @@ impl Broker {
         Ok(Client {
             id: integration.client_id.clone().unwrap_or_default(),
             secret: integration.client_secret.clone(),
+            signing_key: integration.private_key.clone(),
+            signing_key_id: integration.private_key_id.clone(),
             redirect_uri: integration.redirect_uri.clone().unwrap_or_else(callback),
             scopes: scopes.clone(),
         })
     }
 }
 
-/// The values that every request of a connection may use.
+/// The values that every request of a connection may use; `random` and `signing` are each request's own.
 fn values<'a>(client: &'a Client, variables: &'a BTreeMap<String, String>) -> Values<'a> {
     Values { client: Some(client), variables: Some(variables), ..Values::default() }
 }

@@ -2,6 +2,7 @@
 //! each border (files, store, HTTP) has a shape of its own.
 
 mod caller;
+mod certificate;
 mod connection;
 mod grant;
 mod item;
@@ -10,6 +11,7 @@ mod secret;
 mod time;
 
 pub use caller::{Allowed, CallerScope};
+pub use certificate::ClientCertificate;
 pub use connection::{Connection, ConnectionId, ConnectionKey, ConnectionStatus};
 pub use grant::{Freshness, Grant};
 pub use item::Item;

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use super::live::Ticket;
 use super::record::Stored;
-use super::single_flight::{Entry as FlightEntry, SingleFlight, Waiter};
+use super::single_flight::{Entry as FlightEntry, Outcome, SingleFlight, Waiter};
 use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, entropy, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::Values;
 use crate::route::Ready;
+
+/// No record has it.
+const NO_VERSION: u64 = 0;
 
 impl Broker {
     /// The live token from memory; `None` when the store has to be asked. Allocates nothing and waits for nothing.
@@ -32,7 +35,13 @@ impl Broker {
 
     /// The live token of a connection, refreshed first when it is past its end.
     pub async fn access(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
-        let live = self.load(key).await?;
+        let key = &self.holder(key)?;
+        let live = match self.load(key).await {
+            Err(BrokerError::NotConnected) if key.person.is_nobody() => {
+                return self.outcome_of(key, self.enter(key, None)?).await;
+            }
+            loaded => loaded?,
+        };
         match live.freshness(self.clock.now()) {
             Freshness::Fresh => Ok(live),
             Freshness::Due => {
@@ -61,7 +70,8 @@ impl Broker {
         if live.refresh_started.swap(true, Ordering::Relaxed) {
             return;
         }
-        if self.can_refresh(live).unwrap_or(false) && self.enter(live).is_err() {
+        let key = &live.connection.key;
+        if self.can_refresh(live).unwrap_or(false) && self.enter(key, Some(live)).is_err() {
             // Paused after a failure: whoever comes after the pause may try again.
             live.refresh_started.store(false, Ordering::Relaxed);
         }
@@ -72,8 +82,12 @@ impl Broker {
     }
 
     async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
-        let waiter = self.enter(live)?;
-        match tokio::time::timeout(self.patience(&live.connection.key), waiter.outcome()).await {
+        let key = &live.connection.key;
+        self.outcome_of(key, self.enter(key, Some(live))?).await
+    }
+
+    async fn outcome_of(&self, key: &ConnectionKey, waiter: Waiter) -> Outcome {
+        match tokio::time::timeout(self.patience(key), waiter.outcome()).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 // The refresh goes on without us. Whether the store or the provider keeps it decides what to say.
@@ -83,17 +97,21 @@ impl Broker {
         }
     }
 
-    /// Joins the refresh of this connection or starts one as a task of its own.
-    fn enter(self: &Arc<Self>, live: &Arc<Live>) -> Result<Waiter, BrokerError> {
-        match SingleFlight::enter(self, &live.connection.key) {
+    /// Joins the refresh of this connection or starts one as a task of its own. Without `live` it is the first token of
+    /// an integration's own grant.
+    fn enter(self: &Arc<Self>, key: &ConnectionKey, live: Option<&Arc<Live>>) -> Result<Waiter, BrokerError> {
+        match SingleFlight::enter(self, key) {
             FlightEntry::Joined(waiter) => Ok(waiter),
             FlightEntry::Started(flight, waiter) => {
-                let (broker, live) = (Arc::clone(self), Arc::clone(live));
+                let (broker, live) = (Arc::clone(self), live.cloned());
                 // Whoever waits does so at the flight, together with all others.
                 drop(self.duties.run(async move {
-                    let outcome = broker.refresh_once(flight.key(), live.version).await;
-                    // While the old token lasts, a later call may try again.
-                    live.refresh_started.store(outcome.is_ok(), Ordering::Relaxed);
+                    let stale = live.as_ref().map_or(NO_VERSION, |live| live.version);
+                    let outcome = broker.refresh_once(flight.key(), stale).await;
+                    if let Some(live) = live {
+                        // While the old token lasts, a later call may try again.
+                        live.refresh_started.store(outcome.is_ok(), Ordering::Relaxed);
+                    }
                     flight.finish(outcome);
                     Ok(())
                 }));
@@ -117,7 +135,10 @@ impl Broker {
         let ticket = self.live.ticket();
         let entry = self.store.get(&connections::key(key)).await?.ok_or(BrokerError::NotConnected)?;
         let stored = self.decoded(&entry.value)?;
-        if let Some((newer, version)) = self.write_back(&stored, entry.version).await? {
+        // A grant of the integration's own is not worth it: the next one costs a request and nobody's consent.
+        if !key.person.is_nobody()
+            && let Some((newer, version)) = self.write_back(&stored, entry.version).await?
+        {
             self.tell(key, version).await;
             return self.keep(self.live.ticket(), newer, version);
         }
@@ -144,7 +165,7 @@ impl Broker {
         let random = entropy::random_token()?;
         let values = Values { random: Some(random.expose()), ..values(&client, &stored.variables).with_grant(grant) };
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
-            .map(Arc::new)
+            .map(|ready| Arc::new(ready.presenting(integration.certificate.as_ref())))
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))
     }
 }

@@ -28,7 +28,9 @@ impl Broker {
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| invalid("method"))?;
         let trusted_as_written = integration.provider.writes(&url);
         let body = request.body.expose().to_owned().into();
-        Ok(self.network().fetch.send(FetchRequest { method, url, headers, body, trusted_as_written }).await?)
+        let certificate = integration.certificate.clone();
+        let request = FetchRequest { method, url, headers, body, trusted_as_written, certificate };
+        Ok(self.network().fetch.send(request).await?)
     }
 
     /// A GET that asks for JSON.

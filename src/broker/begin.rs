@@ -50,6 +50,7 @@ impl Broker {
     /// Begins an authorization for this person.
     pub async fn begin(self: &Arc<Self>, begin: Begin) -> Result<Begun, BrokerError> {
         let integration = self.integration_of(&begin.key)?;
+        integration.refuse_without_people("there is nothing to connect.")?;
         let client = self.client(&integration)?;
         let mut wishes = begin.authorization_params;
         wishes.retain(|_, value| !value.is_empty());
@@ -170,7 +171,7 @@ pub(super) fn key_of(kind: Kind, token: &str) -> Key {
 }
 
 /// The operator's values, then the person's, then the defaults; each checked against its rule.
-fn variables(
+pub(super) fn variables(
     integration: &Integration,
     given: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, BrokerError> {

@@ -98,6 +98,7 @@ impl Broker {
         let client = self.client(integration)?;
         let flow = pending.flow;
         let endpoints = self.endpoints(integration, &client, &flow.variables, None).await?;
+        let state = redirect.state.clone();
         let (code, captured) = match redirect.accept(protocol, &endpoints)? {
             Callback::Code { code, captured } => (code, captured),
             Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
@@ -118,11 +119,13 @@ impl Broker {
         let random = entropy::random_token()?;
         let values = Values {
             code: Some(&code),
+            state: Some(&state),
             captured: Some(&captured),
             random: Some(random.expose()),
+            signing: Some(entropy::signing(self.clock.now())),
             ..values(&client, &flow.variables)
         };
-        let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values);
+        let request = oauth::exchange_request(protocol, &endpoints, verifier.as_ref(), values)?;
         // A token's life is counted from before it was asked for, so that it is never thought to live longer than it
         // does.
         let asked_at = self.clock.now();

@@ -50,12 +50,19 @@ enum Change {
 }
 
 pub(super) fn key(key: &ConnectionKey) -> Key {
+    if key.person.is_nobody() {
+        return Key::new(Kind::ClientGrant, &[key.integration.as_str(), key.person.user.as_str()]);
+    }
     Key::new(Kind::Connection, &[key.integration.as_str(), key.person.org.as_str(), key.person.user.as_str()])
 }
 
 impl Broker {
     /// The connection, whatever its status; `None` when there never was one.
     pub async fn connection(&self, key: &ConnectionKey) -> Result<Option<View>, BrokerError> {
+        let integration = self.integration_of(key)?;
+        if integration.holder.is_some() {
+            return self.client_view(&integration, key).await.map(Some);
+        }
         Ok(self.stored(key).await?.map(|(stored, _)| View::from(stored)))
     }
 

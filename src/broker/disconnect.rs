@@ -11,6 +11,7 @@ impl Broker {
     /// Ends a connection: no call gets its token any more, in any replica within a second. The provider is told
     /// afterwards. Goes on to its end though the caller may go away.
     pub async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<View, BrokerError> {
+        self.integration_of(key)?.refuse_without_people("nobody can disconnect it.")?;
         let (broker, key) = (Arc::clone(self), key.clone());
         self.duties.run(async move { broker.disconnect_now(&key).await }).await
     }

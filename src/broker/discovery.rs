@@ -41,7 +41,7 @@ impl Broker {
         let protocol = &integration.provider.protocol;
         let values = values(client, variables);
         let values = grant.map_or(values, |grant| values.with_grant(grant));
-        let written = protocol.authorization_endpoint.is_some()
+        let written = (protocol.authorization_endpoint.is_some() || protocol.grant_type.is_clients_own())
             && protocol.token_endpoint.is_some()
             && protocol.revocation_endpoint.is_some()
             && protocol.token_endpoint_auth_method.is_some();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::oauth::{CallbackError, DenialReason, EndpointError, MetadataError, TokenError};
+use crate::oauth::{CallbackError, DenialReason, EndpointError, MetadataError, SigningError, TokenError};
 use crate::store::StoreError;
 use crate::upstream::UpstreamError;
 
@@ -95,6 +95,12 @@ impl From<StoreError> for BrokerError {
 
 impl From<TokenError> for BrokerError {
     fn from(error: TokenError) -> Self {
+        Self::token_endpoint(error)
+    }
+}
+
+impl From<SigningError> for BrokerError {
+    fn from(error: SigningError) -> Self {
         Self::token_endpoint(error)
     }
 }

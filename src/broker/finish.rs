@@ -100,21 +100,30 @@ impl Broker {
     }
 
     /// Sends the exchanges in order, each with what the ones before brought. Each is sent once.
-    async fn exchange_token(&self, asking: Asking<'_>, after: After, grant: &mut Grant) -> Result<(), Hindrance> {
+    async fn exchange_token(
+        self: &Arc<Self>,
+        asking: Asking<'_>,
+        after: After,
+        grant: &mut Grant,
+    ) -> Result<(), Hindrance> {
         let protocol = &asking.integration.provider.protocol;
         let due = |exchange: &&TokenExchange| after == After::Connect || exchange.after_refresh;
         for exchange in protocol.token_exchange.iter().filter(due) {
             let random = entropy::random_token()?;
             let asked_at = self.clock.now();
+            let endpoints =
+                self.endpoints(asking.integration, asking.client, &asking.flow.variables, Some(grant)).await?;
             let request = {
-                let values = asking.values(grant, random.expose());
+                let signing = Some(entropy::signing(asked_at));
+                let values = Values { signing, ..asking.values(grant, random.expose()) };
                 let url = oauth::endpoint_url(
                     &exchange.url,
                     "token_exchange.url",
                     values,
                     self.configured.load().settings.allow_http,
                 )?;
-                oauth::token_exchange_request(protocol, exchange, &url, values)
+                oauth::token_exchange_request(protocol, &endpoints, exchange, &url, values)
+                    .map_err(BrokerError::from)?
             };
             let answer = self.ask(asking.integration, request).await?;
             let status = answer.status.as_u16();
@@ -145,7 +154,8 @@ impl Broker {
     ) -> Result<FetchResponse, BrokerError> {
         let Asking { integration, client, flow } = asking;
         let random = entropy::random_token()?;
-        let values = asking.values(grant, random.expose());
+        let signing = Some(entropy::signing(self.clock.now()));
+        let values = Values { signing, ..asking.values(grant, random.expose()) };
         let protocol = &integration.provider.protocol;
         let template = protocol.introspection_endpoint.as_ref();
         let template = template.ok_or_else(|| BrokerError::Internal("there is no introspection endpoint".into()))?;
@@ -156,7 +166,7 @@ impl Broker {
             self.configured.load().settings.allow_http,
         )?;
         let endpoints = self.endpoints(integration, client, &flow.variables, Some(grant)).await?;
-        let request = oauth::introspection_request(protocol, &url, endpoints.auth_method, grant, values);
+        let request = oauth::introspection_request(protocol, &endpoints, &url, grant, values)?;
         self.ask(integration, request).await
     }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::LimitMode;
-use crate::model::{IntegrationName, Secret};
+use crate::model::{ClientCertificate, IntegrationName, Person, Secret};
+use crate::oauth::SigningKey;
 use crate::provider::Provider;
 
 /// One `[integrations.<name>]` table, or a shipped provider that nobody configured yet.
@@ -21,6 +22,12 @@ pub struct Integration {
     pub client_secret: Option<Secret>,
     /// Client secrets that hold instead for single values of a variable or of what a callback brings.
     pub client_secrets: Option<SecretsByValue>,
+    /// The key that assertions are signed with.
+    pub private_key: Option<Arc<SigningKey>>,
+    /// What that key is called at the provider, when it is not as its key file says.
+    pub private_key_id: Option<String>,
+    /// Who we are on every connection to the provider, should it ask.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// What has to be set before it can be used, as a sentence that names key and place; `None` when it is ready.
     pub missing: Option<String>,
     /// Scopes to ask for; `None` means the provider file's.
@@ -29,6 +36,8 @@ pub struct Integration {
     pub variables: BTreeMap<String, String>,
     /// Sent as `redirect_uri` instead of our callback's URL, for providers that register an alias.
     pub redirect_uri: Option<String>,
+    /// Whose its grant is where nobody connects: nobody's. `None` where each person has their own.
+    pub holder: Option<Person>,
     /// What becomes of proxied calls over their budget.
     pub limits: LimitMode,
 }

@@ -60,6 +60,7 @@ impl Broker {
                 "The provider file of {name} has no [items], so there is nothing to load."
             )));
         }
+        let key = &self.holder(key)?;
         let live = self.live_token(key).await?;
         let Load { types, cursor } = load;
         let (types, position) = match cursor {

@@ -221,6 +221,9 @@ impl FlowRecord {
 }
 
 pub(super) fn person(org: &str, user: &str) -> Result<Person, BrokerError> {
+    if org.is_empty() {
+        return Ok(Person::nobody(user));
+    }
     let foreign = |_| BrokerError::Internal("a stored record names a person that cannot be".into());
     Ok(Person { org: Org::parse(org).map_err(foreign)?, user: User::parse(user).map_err(foreign)? })
 }

@@ -18,6 +18,7 @@ use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
+use crate::upstream::FetchResponse;
 
 /// A provider may slow us, not stop us for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -36,7 +37,10 @@ impl Broker {
         let give_up = tokio::time::Instant::now() + lifetime + Duration::from_secs(5);
         loop {
             if let Some(lease) = self.store.lease(&name, lifetime).await? {
-                let outcome = self.refresh_leased(key, stale).await;
+                let outcome = match key.person.is_nobody() {
+                    true => self.obtain_leased(key, stale).await,
+                    false => self.refresh_leased(key, stale).await,
+                };
                 if let Err(error) = self.store.release(lease).await {
                     tracing::warn!(%error, "a refresh lease could not be given back; it ends by itself");
                 }
@@ -44,9 +48,13 @@ impl Broker {
             }
             // Another replica is at it. It tells when it has written; the poll is for a message that was lost.
             let _ = tokio::time::timeout(Duration::from_millis(250), next_message(&mut changes)).await;
-            let live = self.load(key).await?;
-            if live.version != stale && live.freshness(self.clock.now()) != Freshness::Expired {
-                return Ok(live);
+            match self.load(key).await {
+                Ok(live) if live.version != stale && live.freshness(self.clock.now()) != Freshness::Expired => {
+                    return Ok(live);
+                }
+                Ok(_) => {}
+                Err(BrokerError::NotConnected) if key.person.is_nobody() => {}
+                Err(error) => return Err(error),
             }
             if tokio::time::Instant::now() > give_up {
                 return Err(BrokerError::token_endpoint("another replica has not finished its refresh"));
@@ -99,14 +107,7 @@ impl Broker {
                 }
                 self.end(stored, live.version, &error.to_string()).await
             }
-            Err(error) => {
-                if matches!(error, TokenError::ClientRefused { .. }) {
-                    tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
-                }
-                let asked = answer.headers.get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
-                let asked = asked.map(|wait| wait.min(LONGEST_PAUSE));
-                Err(self.pause_refreshes(key, error.into(), asked))
-            }
+            Err(error) => Err(self.pause_after(key, error, &answer)),
         }
     }
 
@@ -137,17 +138,30 @@ impl Broker {
         self.finish_refresh(integration, &flow, refreshed.clone()).await
     }
 
+    /// The pause after an answer that brought no token, for as long as that asks.
+    pub(super) fn pause_after(&self, key: &ConnectionKey, error: TokenError, answer: &FetchResponse) -> BrokerError {
+        if matches!(error, TokenError::ClientRefused { .. }) {
+            tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
+        }
+        let asked = answer.headers.get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
+        self.pause_refreshes(key, error.into(), asked.map(|wait| wait.min(LONGEST_PAUSE)))
+    }
+
     async fn ask_refresh(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
         stored: &Stored,
         grant: &Grant,
-    ) -> Result<crate::upstream::FetchResponse, BrokerError> {
+    ) -> Result<FetchResponse, BrokerError> {
         let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;
-        let values = oauth::Values { random: Some(random.expose()), ..values(&client, &stored.variables) };
-        let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)
+        let values = oauth::Values {
+            random: Some(random.expose()),
+            signing: Some(entropy::signing(self.clock.now())),
+            ..values(&client, &stored.variables)
+        };
+        let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)?
             .ok_or_else(|| BrokerError::Internal("a refresh began without anything to present".into()))?;
         self.ask(integration, request).await
     }
@@ -239,7 +253,12 @@ impl Broker {
         }
     }
 
-    fn pause_refreshes(&self, key: &ConnectionKey, error: BrokerError, asked: Option<Duration>) -> BrokerError {
+    pub(super) fn pause_refreshes(
+        &self,
+        key: &ConnectionKey,
+        error: BrokerError,
+        asked: Option<Duration>,
+    ) -> BrokerError {
         let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
         let pause = self.refreshes.pause(key, asked, jitter);
         tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");

@@ -168,8 +168,12 @@ impl Broker {
         let client = self.client_for(integration, variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, variables, Some(grant)).await?;
         let random = entropy::random_token()?;
-        let values = Values { random: Some(random.expose()), ..values(&client, variables) };
-        let requests = revocation_requests(&integration.provider.protocol, &endpoints, &client, grant, values);
+        let values = Values {
+            random: Some(random.expose()),
+            signing: Some(entropy::signing(self.clock.now())),
+            ..values(&client, variables)
+        };
+        let requests = revocation_requests(&integration.provider.protocol, &endpoints, &client, grant, values)?;
         if requests.is_empty() {
             tracing::info!(integration = %integration.name, "the provider has no revocation; its tokens end by themselves");
             return Ok(());

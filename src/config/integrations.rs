@@ -2,6 +2,8 @@
 //! says what is missing.
 
 mod by_value;
+mod certificate;
+mod signing_key;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use super::secrets::Resolved;
 use crate::broker::{Integration, LimitMode};
 use crate::mapping::Encoding;
 use crate::model::{IntegrationName, Secret};
-use crate::oauth::AuthMethod;
+use crate::oauth::{AuthMethod, GrantType};
 use crate::provider::Provider;
 
 /// Reads all of them, and adds the providers that have no table.
@@ -38,9 +40,13 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             client_id: None,
             client_secret: None,
             client_secrets: None,
+            private_key: None,
+            private_key_id: None,
+            certificate: None,
             scopes: None,
             variables: BTreeMap::new(),
             redirect_uri: None,
+            holder: None,
             limits: LimitMode::default(),
         });
     }
@@ -62,12 +68,17 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let doc = "Client secrets for single values of a variable or of what the callback brings; `client_secret` holds for \
                all others.";
     let client_secrets = table.secret_tables("client_secrets", doc);
+    let doc = "The key that we sign with: PEM, or the JSON key file that the provider gave.";
+    let private_key = table.secret("private_key", doc);
+    let doc = "What the provider calls that key; by default as its JSON key file says.";
+    let private_key_id = table.parsed("private_key_id", doc, provider::filled);
     let doc = "Scopes to ask for; by default the provider file's.";
     let scopes = table.list("scopes", doc, provider::scope);
     let variables = table.texts("variables", "Values for the provider's variables.");
     let doc = "Sent as redirect_uri instead of our callback, for providers that register an alias.";
     let redirect_uri = table.parsed("redirect_uri", doc, redirect_uri);
 
+    let certificate = certificate::read(table);
     let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
     let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
     let limits = table.word_or("limits", doc, &modes, LimitMode::default());
@@ -83,11 +94,17 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let client_id = wanted(table, "client_id", client_id, true, &mut lacking);
     let needs_secret = matches!(
         provider.protocol.token_endpoint_auth_method,
-        Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic)
+        Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretJwt)
     );
     let client_secrets = by_value::client_secrets(table, &provider, client_secrets, &mut lacking);
     let needs_secret = needs_secret && !by_value::are_all(&provider, client_secrets.as_ref());
+    // What a client without any credentials asked for would be anybody's.
+    let needs_secret = needs_secret
+        || provider.protocol.grant_type == GrantType::ClientCredentials
+            && provider.protocol.token_endpoint_auth_method.is_none();
     let client_secret = wanted(table, "client_secret", client_secret, needs_secret, &mut lacking);
+    let certificate = certificate::finish(table, certificate, &provider, &mut lacking);
+    let private_key = signing_key::read(table, private_key, &provider, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
         let key = format!("variables.{variable}");
@@ -99,18 +116,24 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     for lacking in &lacking {
         table.context().report.warning(lacking.warning(table, &name));
     }
-    Some(Integration {
+    let mut integration = Integration {
         missing: missing(&name, &lacking),
         name,
         provider,
         client_id: client_id.map(|secret| secret.expose().to_owned()),
         client_secret,
         client_secrets,
+        private_key,
+        private_key_id,
+        certificate,
         scopes: scopes.map(|scopes| scopes.into_iter().map(|(_, scope)| scope).collect()),
         variables,
         redirect_uri,
+        holder: None,
         limits,
-    })
+    };
+    integration.holder = integration.holder_of_its_own();
+    Some(integration)
 }
 
 /// A key that the integration needs and that has no value.

@@ -48,7 +48,7 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     table.text("extends", "The provider whose tables this file adds to and changes, key by key.");
 
     let mut names = Names::default();
-    let mut variables = variables::read(table, &mut names);
+    let mut variables = variables::read(table, &mut names, oauth::nobody_connects(table));
     let Oauth { protocol, sunset, guards } = read_oauth(table, &mut names, allow_http);
     let api = table.table("api", "How to call.", |table| api::read(table, &names, allow_http));
     let mut warnings = Vec::new();
@@ -169,6 +169,6 @@ fn unknown_yet(name: &str) -> Fault {
     Fault::new(format!("this version does not know `{name}` yet"), "remove it, or use a version that does")
 }
 
-fn filled(text: &str) -> Result<String, Fault> {
+pub(super) fn filled(text: &str) -> Result<String, Fault> {
     if text.trim().is_empty() { Err(Fault::new("is empty", "write it or remove the key")) } else { Ok(text.to_owned()) }
 }

@@ -96,6 +96,17 @@ impl Person {
     pub fn unnamed() -> Self {
         Self { org: Org("default".into()), user: User("default".into()) }
     }
+
+    /// Nobody: who holds a grant that an integration got for itself. No text parses to it; `mark` tells one such grant
+    /// from another.
+    pub fn nobody(mark: &str) -> Self {
+        Self { org: Org("".into()), user: User(mark.into()) }
+    }
+
+    /// Whether it is nobody.
+    pub fn is_nobody(&self) -> bool {
+        self.org.0.is_empty()
+    }
 }
 
 fn slug(text: &str) -> Result<(), NameError> {

@@ -21,7 +21,7 @@ pub struct TokenCapture {
 
 /// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or
 /// a pattern.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CallbackCapture {
     /// The name of the query parameter.
     pub param: String,

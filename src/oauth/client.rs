@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::{Signing, SigningKey};
 use crate::model::{Grant, Secret};
 
 /// Our OAuth client at one provider.
@@ -12,10 +14,21 @@ pub struct Client {
     pub id: String,
     /// A public client has none.
     pub secret: Option<Secret>,
+    /// What assertions are signed with, where the client has a key.
+    pub signing_key: Option<Arc<SigningKey>>,
+    /// What that key is called at the provider, where the integration says.
+    pub signing_key_id: Option<String>,
     /// Sent in both legs, byte for byte the same (RFC 6749 section 4.1.3).
     pub redirect_uri: String,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
+}
+
+impl Client {
+    /// What the signing key is called: by the integration, or else by its key file.
+    pub fn key_id(&self) -> Option<&str> {
+        self.signing_key_id.as_deref().or_else(|| self.signing_key.as_ref()?.id())
+    }
 }
 
 /// What `{name}` may stand for in one request. Later sources win nothing: names are unique by the file's checks, and a
@@ -42,6 +55,8 @@ pub struct Values<'a> {
     pub captured: Option<&'a BTreeMap<String, String>>,
     /// Further tokens of the answers.
     pub extra: Option<&'a BTreeMap<String, Secret>>,
+    /// When this request is made, and with what randomness: for the assertions in it.
+    pub signing: Option<Signing<'a>>,
 }
 
 impl<'a> Values<'a> {

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::request::{Table, authenticate, render_headers};
-use super::{AuthMethod, HttpRequest, Parameters, Protocol, TokenCapture, TokenRequestFormat, TokenResponse, Values};
+use super::{
+    AuthMethod, Endpoints, HttpRequest, Parameters, Protocol, SigningError, TokenCapture, TokenRequestFormat,
+    TokenResponse, Values,
+};
 use crate::mapping::Template;
 use crate::model::Secret;
 
@@ -34,16 +37,17 @@ pub struct TokenExchange {
 /// The request, with the tokens so far among its values.
 pub fn token_exchange_request(
     protocol: &Protocol,
+    endpoints: &Endpoints,
     exchange: &TokenExchange,
     url: &str,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut parameters = Table::new();
     parameters.apply(&exchange.params, values);
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     if let Some(method) = exchange.auth_method {
-        authenticate(method, protocol, &[&exchange.params], values, &mut parameters, &mut headers);
+        authenticate(method, protocol, endpoints, values, &[&exchange.params], &mut parameters, &mut headers)?;
     }
     render_headers(&exchange.headers, values, &mut headers);
-    parameters.into_request(exchange.method, url, exchange.format, headers)
+    Ok(parameters.into_request(exchange.method, url, exchange.format, headers))
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::request::{Table, authenticate};
-use super::{AuthMethod, HttpRequest, Protocol, TokenRequestFormat, Values};
+use super::{Endpoints, HttpRequest, Protocol, SigningError, TokenRequestFormat, Values};
 use crate::model::{Grant, Secret, Timestamp};
 
 #[derive(Deserialize)]
@@ -15,17 +15,17 @@ struct Introspection {
 /// The request of RFC 7662 section 2.1, by the client authentication of the token endpoint.
 pub fn introspection_request(
     protocol: &Protocol,
+    endpoints: &Endpoints,
     url: &str,
-    auth_method: AuthMethod,
     grant: &Grant,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut parameters = Table::new();
     parameters.set("token", grant.access_token.expose());
     parameters.set("token_type_hint", "access_token");
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
-    authenticate(auth_method, protocol, &[], values, &mut parameters, &mut headers);
-    parameters.into_request("POST", url, TokenRequestFormat::Form, headers)
+    authenticate(endpoints.auth_method, protocol, endpoints, values, &[], &mut parameters, &mut headers)?;
+    Ok(parameters.into_request("POST", url, TokenRequestFormat::Form, headers))
 }
 
 /// The end that the answer names (section 2.2), or why there is none.

@@ -14,10 +14,20 @@ pub struct Metadata {
     token_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    /// RFC 8705 section 5.
+    #[serde(default)]
+    mtls_endpoint_aliases: Option<MtlsAliases>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// Where the same endpoints ask for a certificate.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+struct MtlsAliases {
+    token_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
 }
 
 /// Why a document is not the metadata of the issuer that was asked.
@@ -40,7 +50,7 @@ pub struct Endpoints {
     pub iss_required: bool,
     /// RFC 6749 section 3.1.
     pub authorization: String,
-    /// RFC 6749 section 3.2.
+    /// RFC 6749 section 3.2. Empty as long as the callback has not brought a value that it needs.
     pub token: String,
     /// The token endpoint unless the provider refreshes elsewhere.
     pub refresh: String,
@@ -117,36 +127,52 @@ impl Endpoints {
         values: Values<'_>,
         allow_http: bool,
     ) -> Result<Self, EndpointError> {
+        // What a callback or a token answer brings is not there before, and then nobody asks these endpoints.
+        let comes_later = |template: &Template| {
+            let is_captured = |name: &str| {
+                protocol.token_capture.contains_key(name)
+                    || protocol.callback_capture.contains_key(name)
+                    || protocol.captures_of_requests().any(|(known, _)| known == name)
+            };
+            let mut lacking = template.names().filter(|name| values.get(name).is_none()).peekable();
+            values.captured.is_none() && lacking.peek().is_some() && lacking.all(is_captured)
+        };
         let written =
             |template: &Option<Template>, discovered: Option<&String>, name: &'static str| match (template, discovered)
             {
+                (Some(template), _) if comes_later(template) => Ok(None),
                 (Some(template), _) => endpoint_url(template, name, values, allow_http).map(Some),
                 (None, Some(url)) if may_take_a_secret(url, allow_http) => Ok(Some(url.clone())),
                 (None, Some(_)) => Err(EndpointError::NotAUrl(name)),
                 (None, None) => Ok(None),
             };
-        let later = |resolved: Result<Option<String>, EndpointError>| match resolved {
-            Err(EndpointError::NoValue(_)) if values.captured.is_none() => Ok(Some(String::new())),
-            other => other,
-        };
         let authorization = written(
             &protocol.authorization_endpoint,
             metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
             "authorization_endpoint",
-        )?
-        .ok_or(EndpointError::Missing("authorization_endpoint"))?;
-        let token = later(written(
-            &protocol.token_endpoint,
-            metadata.and_then(|metadata| metadata.token_endpoint.as_ref()),
-            "token_endpoint",
-        ))?
-        .ok_or(EndpointError::Missing("token_endpoint"))?;
-        let refresh = later(written(&protocol.refresh_endpoint, None, "refresh_endpoint"))?;
-        let revocation = later(written(
+        )?;
+        let authorization = match authorization {
+            // Nobody is sent there.
+            None if protocol.grant_type.is_clients_own() => String::new(),
+            authorization => authorization.ok_or(EndpointError::Missing("authorization_endpoint"))?,
+        };
+        let by_certificate = protocol.token_endpoint_auth_method.is_some_and(AuthMethod::is_by_certificate);
+        let aliases = metadata.and_then(|metadata| metadata.mtls_endpoint_aliases.as_ref()).filter(|_| by_certificate);
+        let alias = aliases.and_then(|aliases| aliases.token_endpoint.as_ref());
+        let token =
+            written(&protocol.token_endpoint, alias.or_else(|| metadata?.token_endpoint.as_ref()), "token_endpoint")?;
+        let token = match (token, &protocol.token_endpoint) {
+            (Some(token), _) => token,
+            (None, Some(_)) => String::new(),
+            (None, None) => return Err(EndpointError::Missing("token_endpoint")),
+        };
+        let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
+        let alias = aliases.and_then(|aliases| aliases.revocation_endpoint.as_ref());
+        let revocation = written(
             &protocol.revocation_endpoint,
-            metadata.and_then(|metadata| metadata.revocation_endpoint.as_ref()),
+            alias.or_else(|| metadata?.revocation_endpoint.as_ref()),
             "revocation_endpoint",
-        ))?;
+        )?;
         let auth_method = match (protocol.token_endpoint_auth_method, &client.secret, metadata) {
             (Some(method), ..) => method,
             (None, None, _) => AuthMethod::None,
@@ -197,7 +223,9 @@ pub fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Path;
     use crate::model::Secret;
+    use crate::oauth::{CallbackCapture, CaptureRule, TokenCapture};
 
     fn client(secret: Option<&str>) -> Client {
         Client { id: "me".into(), secret: secret.map(Secret::new), ..Client::default() }
@@ -259,6 +287,60 @@ mod tests {
         );
         let both = r#","token_endpoint_auth_methods_supported":["client_secret_post","client_secret_basic"]"#;
         check(both, Some("s"), AuthMethod::ClientSecretBasic);
+    }
+
+    /// Zoho's callback says where the code is exchanged, and Salesforce's answer where its tokens are revoked.
+    #[test]
+    fn what_comes_later_is_not_missed_before() {
+        let template = |text: &str| Some(Template::parse(text).expect("a template"));
+        let protocol = Protocol {
+            authorization_endpoint: template("https://as.example/authorize"),
+            token_endpoint: template("https://{host}/token"),
+            revocation_endpoint: template("{instance}/revoke"),
+            token_capture: [(
+                "instance".to_owned(),
+                TokenCapture { path: Path::parse("$.i").expect("a path"), rule: CaptureRule::default() },
+            )]
+            .into(),
+            callback_capture: [("host".to_owned(), CallbackCapture::default())].into(),
+            ..Protocol::default()
+        };
+        let captured = [("host".to_owned(), "eu.example".to_owned())].into();
+        let resolve = |values| Endpoints::resolve(&protocol, None, &client(None), values, false);
+        let before = resolve(Values::default()).expect("an authorization endpoint");
+        assert_eq!((before.token.as_str(), before.revocation), ("", None));
+        let between = resolve(Values { variables: Some(&captured), ..Values::default() }).expect("a token endpoint");
+        assert_eq!((between.token.as_str(), between.revocation), ("https://eu.example/token", None));
+        // With a grant it is missed.
+        let after = resolve(Values { captured: Some(&captured), ..Values::default() });
+        assert_eq!(after, Err(EndpointError::NoValue("revocation_endpoint")));
+    }
+
+    #[test]
+    fn a_certificate_goes_where_it_is_asked_for() {
+        let body = br#"{"issuer":"https://a","authorization_endpoint":"https://a/a","token_endpoint":"https://a/t",
+            "revocation_endpoint":"https://a/r","mtls_endpoint_aliases":{"token_endpoint":"https://mtls.a/t"}}"#;
+        let metadata = Metadata::parse(body, "https://a").expect("metadata");
+        let check = |method: Option<AuthMethod>, token_endpoint: Option<&str>, expected: [&str; 3]| {
+            let protocol = Protocol {
+                token_endpoint_auth_method: method,
+                token_endpoint: token_endpoint.map(|text| Template::parse(text).expect("a template")),
+                ..Protocol::default()
+            };
+            let found = Endpoints::resolve(&protocol, Some(&metadata), &client(None), Values::default(), false);
+            let Endpoints { token, refresh, revocation, .. } = found.expect("endpoints");
+            assert_eq!([token, refresh, revocation.expect("an endpoint")], expected, "{method:?}");
+        };
+        let (alias, plain, revocation) = ("https://mtls.a/t", "https://a/t", "https://a/r");
+        check(Some(AuthMethod::TlsClientAuth), None, [alias, alias, revocation]);
+        check(Some(AuthMethod::SelfSignedTlsClientAuth), None, [alias, alias, revocation]);
+        check(
+            Some(AuthMethod::TlsClientAuth),
+            Some("https://file/t"),
+            ["https://file/t", "https://file/t", revocation],
+        );
+        check(Some(AuthMethod::PrivateKeyJwt), None, [plain, plain, revocation]);
+        check(None, None, [plain, plain, revocation]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::Value;
 
+use super::{Assertion, ClientAssertion, SigningAlgorithm};
 use super::{CallbackCapture, CaptureRule, Discovery, TokenCapture, TokenExchange};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;
@@ -17,6 +18,10 @@ pub type Parameters = Vec<(String, Template)>;
 /// The `[oauth]` table of a provider file.
 #[derive(Clone, Debug)]
 pub struct Protocol {
+    /// How the token is got.
+    pub grant_type: GrantType,
+    /// What is presented where that is an assertion.
+    pub assertion: Assertion,
     /// The issuer (RFC 8414, OpenID Connect Discovery); fills in the endpoints that the file leaves out.
     pub issuer: Option<Template>,
     /// RFC 6749 section 3.1. A query in it is kept; after a `#` the query goes behind the fragment.
@@ -37,6 +42,10 @@ pub struct Protocol {
     pub basic_password: Option<Template>,
     /// How token requests are sent.
     pub token_request_method: TokenRequestMethod,
+    /// How refreshes are sent.
+    pub refresh_request_method: TokenRequestMethod,
+    /// How the client signs where its method is by an assertion.
+    pub client_assertion: ClientAssertion,
     /// Body format of token requests.
     pub token_request_format: TokenRequestFormat,
     /// More headers on token requests.
@@ -91,6 +100,42 @@ pub struct Protocol {
     pub sunset: Option<Sunset>,
 }
 
+/// How a token is got (RFC 6749 section 1.3), and so whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrantType {
+    /// A person connects (RFC 6749 section 4.1).
+    #[default]
+    AuthorizationCode,
+    /// The client has it by its own credentials (RFC 6749 section 4.4).
+    ClientCredentials,
+    /// The client has it for an assertion that it signs (RFC 7523 section 2.1).
+    JwtBearer,
+}
+
+impl GrantType {
+    /// Their names in `grant_type`.
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("authorization_code", Self::AuthorizationCode),
+        ("client_credentials", Self::ClientCredentials),
+        ("urn:ietf:params:oauth:grant-type:jwt-bearer", Self::JwtBearer),
+    ];
+
+    /// The grant type of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, grant_type)| *grant_type)
+    }
+
+    /// Its name in `grant_type`.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether nobody connects: the client gets it for itself, and everybody's calls carry it.
+    pub fn is_clients_own(self) -> bool {
+        self != Self::AuthorizationCode
+    }
+}
+
 /// Client authentication at the token endpoint (RFC 6749 section 2.3, RFC 7591 section 2). Never two at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthMethod {
@@ -99,6 +144,14 @@ pub enum AuthMethod {
     ClientSecretPost,
     /// `client_secret_basic`: id and secret, form-encoded, in an `Authorization: Basic` header.
     ClientSecretBasic,
+    /// `client_secret_jwt`: an assertion that the secret signs (RFC 7523 section 2.2).
+    ClientSecretJwt,
+    /// `private_key_jwt`: an assertion that a key of ours signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
+    /// `tls_client_auth`: the certificate of the connection, which an authority signed (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// `self_signed_tls_client_auth`: the certificate of the connection, which the provider knows (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
     /// `none`: a public client, which sends its id only.
     None,
 }
@@ -110,6 +163,13 @@ pub enum TokenRequestMethod {
     Post,
     /// The parameters go into the query, the client secret among them.
     Get,
+}
+
+impl AuthMethod {
+    /// Whether the connection's own certificate says who we are (RFC 8705).
+    pub fn is_by_certificate(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
+    }
 }
 
 /// Body format of a token request or a revocation.
@@ -272,15 +332,32 @@ pub struct Sunset {
 }
 
 impl Protocol {
+    /// The methods that the file writes for authenticating the client.
+    pub fn auth_methods(&self) -> impl Iterator<Item = AuthMethod> {
+        [self.token_endpoint_auth_method, self.revocation.auth_method].into_iter().flatten()
+    }
+
+    /// What is signed with, in any request.
+    pub fn signs_with(&self) -> impl Iterator<Item = SigningAlgorithm> {
+        let of_the_grant = (self.grant_type == GrantType::JwtBearer).then(|| self.assertion.algorithm());
+        self.auth_methods().filter_map(|method| self.client_assertion.algorithm(method)).chain(of_the_grant)
+    }
+
     /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
-    /// provider takes that.
+    /// provider takes that, or nothing at all where the client gets it for itself.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
         let grant = grant.newest();
         let presents_another_token = || {
             let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
             names.any(|name| name == "access_token" || grant.extra.contains_key(name))
         };
-        self.refresh != RefreshMode::None && (grant.refresh_token.is_some() || presents_another_token())
+        let presents_something = || grant.refresh_token.is_some() || presents_another_token();
+        self.grant_type.is_clients_own() || self.refresh != RefreshMode::None && presents_something()
+    }
+
+    /// Whether refreshes present the access token itself.
+    pub fn presents_the_access_token(&self) -> bool {
+        self.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"))
     }
 
     /// Whether requests have to follow a refresh before what it brought can be used.
@@ -324,6 +401,8 @@ impl Protocol {
 impl Default for Protocol {
     fn default() -> Self {
         Self {
+            grant_type: GrantType::default(),
+            assertion: Assertion::default(),
             issuer: None,
             authorization_endpoint: None,
             token_endpoint: None,
@@ -334,6 +413,8 @@ impl Default for Protocol {
             basic_username: None,
             basic_password: None,
             token_request_method: TokenRequestMethod::Post,
+            refresh_request_method: TokenRequestMethod::Post,
+            client_assertion: ClientAssertion::default(),
             token_request_format: TokenRequestFormat::Form,
             token_request_headers: Vec::new(),
             response_type: "code".into(),

@@ -5,7 +5,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, Endpoints, Parameters, Protocol, TokenRequestFormat, TokenRequestMethod, Values};
+use super::{
+    AuthMethod, Endpoints, GrantType, Parameters, Protocol, SigningError, TokenRequestFormat, TokenRequestMethod,
+    Values,
+};
 use crate::mapping::{Encoding, Template};
 use crate::model::{Grant, Secret};
 
@@ -35,7 +38,7 @@ pub fn exchange_request(
     endpoints: &Endpoints,
     verifier: Option<&Secret>,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut parameters = Table::new();
     parameters.set("grant_type", "authorization_code");
     parameters.set_from(values, "code");
@@ -45,7 +48,8 @@ pub fn exchange_request(
     }
     parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, &[&protocol.token_params], parameters, values)
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 /// The request that refreshes a grant (RFC 6749 section 6). `None` when there is nothing to present.
@@ -54,7 +58,7 @@ pub fn refresh_request(
     endpoints: &Endpoints,
     grant: &Grant,
     values: Values<'_>,
-) -> Option<HttpRequest> {
+) -> Result<Option<HttpRequest>, SigningError> {
     let values = values.with_grant(grant);
     let mut parameters = Table::new();
     parameters.set("grant_type", "refresh_token");
@@ -62,39 +66,67 @@ pub fn refresh_request(
     parameters.set_resource(protocol, values);
     parameters.apply(&protocol.refresh_params, values);
     let tables = [&protocol.token_params, &protocol.refresh_params];
-    let request = || token_request(protocol, endpoints, &endpoints.refresh, &tables, parameters, values);
-    protocol.can_refresh(grant).then(request)
+    let (url, method) = (endpoints.refresh.as_str(), protocol.refresh_request_method);
+    let request = || token_request(protocol, endpoints, (url, method), &tables, parameters, values);
+    protocol.can_refresh(grant).then(request).transpose()
+}
+
+/// The request for a grant that nobody is asked for: by the client's credentials (RFC 6749 section 4.4.2) or for an
+/// assertion (RFC 7523 section 2.1). The scopes stand in a parameter, unless a claim of the assertion holds them.
+pub fn client_grant_request(
+    protocol: &Protocol,
+    endpoints: &Endpoints,
+    values: Values<'_>,
+) -> Result<HttpRequest, SigningError> {
+    let scopes = values.client.map(|client| client.scopes.join(&protocol.scope_separator));
+    let values = Values { scope: scopes.as_deref().filter(|scope| !scope.is_empty()), ..values };
+    let mut parameters = Table::new();
+    parameters.set("grant_type", protocol.grant_type.name());
+    let mut is_claimed = false;
+    if let (GrantType::JwtBearer, Some(client)) = (protocol.grant_type, values.client) {
+        let assertion = &protocol.assertion;
+        is_claimed = assertion.claims.iter().any(|(_, template)| template.names().any(|name| name == "scope"));
+        parameters.set("assertion", assertion.sign(assertion.algorithm(), endpoints, client, values)?.expose());
+    }
+    if !is_claimed {
+        parameters.set_from(values, "scope");
+    }
+    parameters.set_resource(protocol, values);
+    parameters.apply(&protocol.token_params, values);
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 fn token_request(
     protocol: &Protocol,
     endpoints: &Endpoints,
-    url: &str,
+    (url, method): (&str, TokenRequestMethod),
     tables: &[&Parameters],
     mut parameters: Table,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
-    authenticate(endpoints.auth_method, protocol, tables, values, &mut parameters, &mut headers);
+    authenticate(endpoints.auth_method, protocol, endpoints, values, tables, &mut parameters, &mut headers)?;
     render_headers(&protocol.token_request_headers, values, &mut headers);
-    let (method, format) = match protocol.token_request_method {
+    let (method, format) = match method {
         TokenRequestMethod::Post => ("POST", protocol.token_request_format),
         TokenRequestMethod::Get => ("GET", TokenRequestFormat::Query),
     };
-    parameters.into_request(method, url, format, headers)
+    Ok(parameters.into_request(method, url, format, headers))
 }
 
-/// Puts id and secret where the method says. Tables that drop `client_id` or `client_secret` send them under another
+/// Puts id and secret, or an assertion, where the method says. Tables that drop `client_id` or `client_secret` send them under another
 /// name, so the built-in is left out.
 pub(super) fn authenticate(
     method: AuthMethod,
     protocol: &Protocol,
-    tables: &[&Parameters],
+    endpoints: &Endpoints,
     values: Values<'_>,
+    tables: &[&Parameters],
     parameters: &mut Table,
     headers: &mut Vec<(String, Secret)>,
-) {
-    let Some(client) = values.client else { return };
+) -> Result<(), SigningError> {
+    let Some(client) = values.client else { return Ok(()) };
     let drops = |table: &Parameters, name: &str| table.iter().any(|(own, value)| own == name && value.is_empty());
     let dropped = |name: &str| tables.iter().any(|table| drops(table, name));
     let secret = client.secret.as_ref().map_or("", Secret::expose);
@@ -108,7 +140,12 @@ pub(super) fn authenticate(
                 (part(&protocol.basic_username, &client.id), part(&protocol.basic_password, secret));
             headers.push(("authorization".into(), basic(&username, &password)));
         }
-        AuthMethod::ClientSecretPost | AuthMethod::None => {
+        AuthMethod::ClientSecretPost
+        | AuthMethod::ClientSecretJwt
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::TlsClientAuth
+        | AuthMethod::SelfSignedTlsClientAuth
+        | AuthMethod::None => {
             if !dropped("client_id") {
                 parameters.set_unless_present("client_id", &client.id);
             }
@@ -116,8 +153,12 @@ pub(super) fn authenticate(
             if method == AuthMethod::ClientSecretPost && !secret.is_empty() && !dropped("client_secret") {
                 parameters.set_unless_present("client_secret", secret);
             }
+            if let Some(algorithm) = protocol.client_assertion.algorithm(method) {
+                protocol.client_assertion.authenticate(algorithm, endpoints, client, values, parameters)?;
+            }
         }
     }
+    Ok(())
 }
 
 /// Both are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
@@ -271,7 +312,7 @@ mod tests {
         let client = client();
         let values = Values { client: Some(&client), code: Some("c/1"), ..Values::default() };
         let request = exchange_request(protocol, &endpoints(auth_method), Some(&Secret::new("ver")), values);
-        assert_eq!(written(&request), expected);
+        assert_eq!(written(&request.expect("nothing is signed")), expected);
     }
 
     #[test]
@@ -328,7 +369,7 @@ mod tests {
         let client = client();
         let values = Values { client: Some(&client), ..Values::default() };
         let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &grant(), values);
-        let request = request.expect("there is a refresh token");
+        let request = request.expect("nothing is signed").expect("there is a refresh token");
         assert_eq!(request.url, "https://as.example/refresh");
         assert_eq!(request.body.expose(), "grant_type=refresh_token&refresh_token=RT&client_id=id%3A1+%25");
     }
@@ -344,12 +385,11 @@ mod tests {
         let without = Grant { refresh_token: None, ..grant() };
         let request = refresh_request(&protocol, &endpoints(AuthMethod::None), &without, Values::default());
         assert_eq!(
-            request.expect("an access token serves").body.expose(),
+            request.expect("nothing is signed").expect("an access token serves").body.expose(),
             "grant_type=fb_exchange_token&fb_exchange_token=AT"
         );
-        assert!(
-            refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default()).is_none()
-        );
+        let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default());
+        assert!(request.expect("nothing is signed").is_none());
     }
 
     #[test]
@@ -371,6 +411,6 @@ mod tests {
         let values = Values { client: Some(&client), code: Some("canary"), ..Values::default() };
         let protocol = Protocol { token_request_format: TokenRequestFormat::Query, ..Protocol::default() };
         let request = exchange_request(&protocol, &endpoints(AuthMethod::ClientSecretPost), None, values);
-        assert!(!format!("{request:?}").contains("canary"));
+        assert!(!format!("{:?}", request.expect("nothing is signed")).contains("canary"));
     }
 }

@@ -1,7 +1,7 @@
 //! Revocation requests (RFC 7009), or what the provider has instead.
 
 use super::request::{Table, authenticate, render_headers};
-use super::{Client, Endpoints, HttpRequest, Parameters, Protocol, TokenRequestFormat, Values};
+use super::{Client, Endpoints, HttpRequest, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
 use crate::model::{Grant, Secret};
 
 /// The requests that end a grant at its provider, in the order to send them; none when the provider has no revocation.
@@ -14,16 +14,16 @@ pub fn revocation_requests(
     client: &Client,
     grant: &Grant,
     values: Values<'_>,
-) -> Vec<HttpRequest> {
+) -> Result<Vec<HttpRequest>, SigningError> {
     let values = Values { client: Some(client), ..values }.with_grant(grant);
-    let Some(endpoint) = &endpoints.revocation else { return Vec::new() };
+    let Some(endpoint) = &endpoints.revocation else { return Ok(Vec::new()) };
     if let Some(table) = &protocol.revocation.params {
         let mut parameters = Table::new();
         parameters.apply(table, values);
-        return vec![request(protocol, endpoints, endpoint, table, parameters, values)];
+        return Ok(vec![request(protocol, endpoints, endpoint, table, parameters, values)?]);
     }
     if protocol.revocation.format == TokenRequestFormat::Nothing {
-        return vec![request(protocol, endpoints, endpoint, &Parameters::new(), Table::new(), values)];
+        return Ok(vec![request(protocol, endpoints, endpoint, &Parameters::new(), Table::new(), values)?]);
     }
     let tokens = [("refresh_token", grant.refresh_token.as_ref()), ("access_token", Some(&grant.access_token))];
     let build = |(hint, token): (&str, Option<&Secret>)| {
@@ -42,11 +42,11 @@ fn request(
     table: &Parameters,
     mut parameters: Table,
     values: Values<'_>,
-) -> HttpRequest {
+) -> Result<HttpRequest, SigningError> {
     let rules = &protocol.revocation;
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     let auth_method = rules.auth_method.unwrap_or(endpoints.auth_method);
-    authenticate(auth_method, protocol, &[table], values, &mut parameters, &mut headers);
+    authenticate(auth_method, protocol, endpoints, values, &[table], &mut parameters, &mut headers)?;
     render_headers(&rules.headers, values, &mut headers);
     let method = match rules.method.as_str() {
         "DELETE" => "DELETE",
@@ -58,5 +58,5 @@ fn request(
         _ if method == "GET" => TokenRequestFormat::Query,
         format => format,
     };
-    parameters.into_request(method, endpoint, format, headers)
+    Ok(parameters.into_request(method, endpoint, format, headers))
 }

@@ -179,9 +179,11 @@ fn parse(reading: &Reading<'_>, status: u16, body: &[u8], now: Timestamp) -> Res
     }
     let access_token = Secret::new(parsed.access_token().secret().as_str());
     let refresh_token = parsed.refresh_token().map(|token| Secret::new(token.secret().as_str()));
-    let refresh_lifetime = refresh_token.as_ref().and_then(|_| {
-        seconds(&paths.refresh_token_expires_in, &REFRESH_EXPIRES_IN, &answer, 1).or(protocol.refresh_token_lifetime)
-    });
+    let said = || seconds(&paths.refresh_token_expires_in, &REFRESH_EXPIRES_IN, &answer, 1);
+    // Where a refresh presents the access token, that is what ends when it stays idle.
+    let is_idle = refresh_token.is_some() || protocol.presents_the_access_token();
+    let refresh_lifetime =
+        refresh_token.as_ref().and_then(|_| said()).or(protocol.refresh_token_lifetime.filter(|_| is_idle));
     let extra: BTreeMap<String, Secret> = paths
         .extra
         .iter()

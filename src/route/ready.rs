@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Uri};
@@ -12,7 +13,7 @@ use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use super::target::{Target, TargetError, check_path};
 use super::{Api, TokenPlace};
 use crate::mapping::{Encoding, Template, UNRESERVED_KEPT};
-use crate::model::Secret;
+use crate::model::{ClientCertificate, Secret};
 
 /// Everything that a call of one grant needs, rendered.
 pub struct Ready {
@@ -44,6 +45,7 @@ pub struct Destination {
     host_header: HeaderValue,
     trusted_as_written: bool,
     application: bool,
+    certificate: Option<Arc<ClientCertificate>>,
     key: String,
 }
 
@@ -116,6 +118,16 @@ impl Ready {
             }
         };
         Ok(Self { destination, base_path, headers, query, token })
+    }
+
+    /// With a certificate of ours, which connections there present when they are asked for one.
+    #[must_use]
+    pub fn presenting(mut self, certificate: Option<&Arc<ClientCertificate>>) -> Self {
+        if let Some(certificate) = certificate {
+            self.destination.key = format!("{} as {certificate}", self.destination.key);
+            self.destination.certificate = Some(Arc::clone(certificate));
+        }
+        self
     }
 
     /// Where calls go.
@@ -237,7 +249,12 @@ impl Destination {
         self.trusted_as_written
     }
 
-    /// What tells this destination from any other, the trust in it included: connections are never shared across keys.
+    /// What says who we are there, where something does.
+    pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.certificate.as_ref()
+    }
+
+    /// What tells this destination from any other, the trust in it and who we are there included: connections are never shared across keys.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -301,8 +318,17 @@ fn parse_base_url(text: &str, literal: bool) -> Result<(Destination, String), Re
             return Err(ReadyError::Path);
         }
     }
-    let destination =
-        Destination { scheme, authority, host, port, host_header, trusted_as_written, application: false, key };
+    let destination = Destination {
+        scheme,
+        authority,
+        host,
+        port,
+        host_header,
+        trusted_as_written,
+        application: false,
+        certificate: None,
+        key,
+    };
     Ok((destination, base_path.to_owned()))
 }
 

@@ -15,7 +15,7 @@ use super::forward::{ForwardError, forward};
 use super::identity::check_destination;
 use super::respond::{FORWARDED, HttpError};
 use super::service::Service;
-use crate::broker::{LimitMode, LiveKey};
+use crate::broker::LimitMode;
 use crate::model::ConnectionKey;
 use crate::route::Target;
 
@@ -44,7 +44,7 @@ impl Service {
         let person = caller.person(Named::from_headers(request.headers())?)?;
         caller.require(integration.name.as_str(), person)?;
 
-        let name = LiveKey { integration: integration.name.as_str(), org: person.org, user: person.user };
+        let name = integration.live_key(person.org, person.user);
         let live = match self.broker.live(&name) {
             Some(live) => live,
             None => {

@@ -48,6 +48,8 @@ impl Service {
                 continue;
             }
             let view = match person {
+                // Without its credentials there is none, and the list says so.
+                Some(_) if integration.holder.is_some() && integration.missing.is_some() => None,
                 Some(person) if caller.require(name, person).is_ok() => {
                     let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
                     self.broker.connection(&key).await?
@@ -132,6 +134,7 @@ fn integration_json(integration: &Integration, view: Option<&View>, person: Opti
         "category": provider.category,
         "documentation": provider.documentation,
         "configured": integration.missing.is_none(),
+        "connected_by": if integration.holder.is_some() { "operator" } else { "person" },
         "items": !provider.items.is_empty(),
         "variables": variables_json(integration),
         "org_id": person.map(|person| person.org),

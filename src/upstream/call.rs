@@ -272,6 +272,7 @@ fn peer(destination: &Destination) -> Peer<'_> {
         https: destination.is_https(),
         trusted_as_written: destination.is_trusted_as_written(),
         is_application: destination.is_application(),
+        certificate: destination.certificate(),
     }
 }
 

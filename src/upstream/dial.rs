@@ -15,9 +15,10 @@ use tokio_rustls::TlsConnector;
 
 use super::address::{Asked, Policy};
 use super::proxy::Proxy;
-use super::tls::Tls;
+use super::tls::{Presenting, Tls};
 use super::wire::Wire;
-use super::{Refusal, Settings, SetupError, UpstreamError, Waiting};
+use super::{CertificateError, Refusal, Settings, SetupError, UpstreamError, Waiting};
+use crate::model::ClientCertificate;
 
 /// How long one address may stay silent before the next is tried beside it (RFC 8305 section 5).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
@@ -29,6 +30,7 @@ const PROXY_HEAD_BYTES: usize = 8 * 1024;
 pub(super) struct Dialer {
     policy: Policy,
     tls: Tls,
+    presenting: Presenting,
     proxy: Option<Proxy>,
     connect_timeout: Duration,
     stage: Option<SocketAddr>,
@@ -52,6 +54,8 @@ pub(super) struct Peer<'a> {
     pub(super) trusted_as_written: bool,
     /// The application behind us: where it is, is the operator's word alone, and no proxy stands in between.
     pub(super) is_application: bool,
+    /// Who we are to them, should they ask.
+    pub(super) certificate: Option<&'a Arc<ClientCertificate>>,
 }
 
 impl Dialer {
@@ -60,14 +64,19 @@ impl Dialer {
         Ok(Self {
             policy: Policy { allow: settings.allow.clone(), allow_http: settings.allow_http },
             tls: Tls::load(settings.ca_file.as_deref())?,
+            presenting: Presenting::default(),
             proxy: settings.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose()?,
             connect_timeout: settings.connect_timeout,
             stage: settings.stage,
         })
     }
 
-    pub(super) fn tls(&self) -> &Tls {
-        &self.tls
+    /// What TLS is to offer and to present.
+    pub(super) fn tls(&self, certificate: Option<&Arc<ClientCertificate>>) -> Result<Tls, CertificateError> {
+        match certificate {
+            Some(certificate) => self.presenting.of(certificate, &self.tls),
+            None => Ok(self.tls.clone()),
+        }
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
@@ -153,13 +162,14 @@ impl Dialer {
     }
 
     async fn secure(&self, peer: Peer<'_>, offer: Offer, tcp: TcpStream) -> Result<Wire, UpstreamError> {
-        let config = match offer {
-            Offer::Any => &self.tls.any,
-            Offer::Http1 => &self.tls.http1,
-        };
         let fail = |source| UpstreamError::Tls { host: peer.host.to_owned(), source };
+        let tls = self.tls(peer.certificate).map_err(|cause| fail(io::Error::other(cause)))?;
+        let config = match offer {
+            Offer::Any => tls.any,
+            Offer::Http1 => tls.http1,
+        };
         let name = ServerName::try_from(peer.host.to_owned()).map_err(|cause| fail(io::Error::other(cause)))?;
-        let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(fail)?;
+        let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(fail)?;
         Ok(Wire::Tls(Box::new(stream.into())))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -16,9 +17,13 @@ use url::{Host, Url};
 use super::dial::{Dialer, Peer};
 use super::error::Cause;
 use super::{Settings, SetupError, UpstreamError, Waiting};
+use crate::model::ClientCertificate;
 
 /// Most bytes of an answer.
 pub const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Ways whose clients are kept.
+const MOST_CLIENTS: usize = 256;
 
 /// How long a connection for small requests is kept.
 const KEPT_FOR: Duration = Duration::from_secs(30);
@@ -34,11 +39,12 @@ struct Inner {
     timeout: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Way {
     https: bool,
     trusted_as_written: bool,
     by_proxy: bool,
+    certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// A small request. Its `Debug` shows neither URL, header nor body.
@@ -53,6 +59,8 @@ pub struct FetchRequest {
     pub body: Bytes,
     /// The host stands literally in a provider file and is an IP literal or `localhost`.
     pub trusted_as_written: bool,
+    /// Who we are there, should it ask.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The whole answer.
@@ -71,7 +79,7 @@ impl Fetch {
         let dialer = Arc::new(Dialer::new(settings)?);
         let fetch = Self(Arc::new(Inner { dialer, clients: Mutex::default(), timeout: settings.token_timeout }));
         // Whether a client can be built does not depend on the way.
-        fetch.client(Way { https: true, trusted_as_written: false, by_proxy: false })?;
+        fetch.client(Way { https: true, trusted_as_written: false, by_proxy: false, certificate: None })?;
         Ok(fetch)
     }
 
@@ -91,14 +99,21 @@ impl Fetch {
             _ => return Err(UpstreamError::unreachable(&host, "the URL is neither http nor https")),
         };
         let port = request.url.port_or_known_default().unwrap_or(443);
-        let peer =
-            Peer { host: &host, port, https, trusted_as_written: request.trusted_as_written, is_application: false };
+        let peer = Peer {
+            host: &host,
+            port,
+            https,
+            trusted_as_written: request.trusted_as_written,
+            is_application: false,
+            certificate: request.certificate.as_ref(),
+        };
         let way = if self.0.dialer.stage().is_some() {
-            Way { https: false, trusted_as_written: false, by_proxy: true }
+            Way { https: false, trusted_as_written: false, by_proxy: true, certificate: None }
         } else {
             self.0.dialer.check_literal(peer)?;
             let by_proxy = self.0.dialer.proxy().is_some() && !peer.stays_here();
-            Way { https, trusted_as_written: request.trusted_as_written, by_proxy }
+            let certificate = request.certificate.clone();
+            Way { https, trusted_as_written: request.trusted_as_written, by_proxy, certificate }
         };
         let client = self.client(way).map_err(|cause| UpstreamError::unreachable(&host, cause))?;
         let FetchRequest { method, mut url, headers, body, .. } = request;
@@ -106,9 +121,13 @@ impl Fetch {
             // A stage is an http proxy, which is told the whole URL.
             let _ = url.set_scheme("http");
         }
+        let is_post = method == Method::POST;
         let mut sent = client.request(method, url).headers(headers);
         if !body.is_empty() {
             sent = sent.body(body);
+        } else if is_post {
+            // A POST says that it is empty (RFC 9110 section 8.6); some servers answer 411 otherwise.
+            sent = sent.header(CONTENT_LENGTH, 0);
         }
         tokio::time::timeout(self.0.timeout, read(sent, &host))
             .await
@@ -120,16 +139,21 @@ impl Fetch {
         if let Some(client) = clients.get(&way) {
             return Ok(client.clone());
         }
-        let client = self.build(way)?;
+        // Certificates that were replaced leave their clients behind.
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
+        let client = self.build(&way)?;
         clients.insert(way, client.clone());
         Ok(client)
     }
 
-    fn build(&self, way: Way) -> Result<reqwest::Client, SetupError> {
+    fn build(&self, way: &Way) -> Result<reqwest::Client, SetupError> {
         let dialer = &self.0.dialer;
         let fail = |error: reqwest::Error| SetupError::Client(error.without_url().into());
+        let tls = dialer.tls(way.certificate.as_ref()).map_err(|cause| SetupError::Client(cause.into()))?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(rustls::ClientConfig::clone(&dialer.tls().any))
+            .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls.any))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -151,7 +175,7 @@ impl Fetch {
                 }
                 builder = builder.proxy(through);
             }
-            _ => builder = builder.dns_resolver(Checked { dialer: Arc::clone(dialer), way }),
+            _ => builder = builder.dns_resolver(Checked { dialer: Arc::clone(dialer), way: way.clone() }),
         }
         builder.build().map_err(fail)
     }
@@ -211,7 +235,7 @@ struct Checked {
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
-        let (dialer, way) = (Arc::clone(&self.dialer), self.way);
+        let (dialer, way) = (Arc::clone(&self.dialer), self.way.clone());
         Box::pin(async move {
             // Port 0 lets the client put in the URL's own.
             let peer = Peer {
@@ -220,6 +244,7 @@ impl Resolve for Checked {
                 https: way.https,
                 trusted_as_written: way.trusted_as_written,
                 is_application: false,
+                certificate: None,
             };
             let addresses = dialer.resolve(peer).await.map_err(Cause::from)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)

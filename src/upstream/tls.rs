@@ -1,14 +1,22 @@
 //! TLS towards providers: rustls with ring, the compiled-in roots and those of `[net] ca_file`. One way of verifying
 //! for everything, so that no pooled connection was ever checked by other rules than the request that uses it.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::SetupError;
+use super::identity::{CertificateError, certified};
+use crate::model::ClientCertificate;
+
+/// Certificates whose configurations are kept. A certificate that is replaced leaves its own behind.
+const MOST_KEPT: usize = 256;
 
 /// The client configurations, which differ in what they offer by ALPN (RFC 7301).
 #[derive(Clone)]
@@ -17,6 +25,26 @@ pub(super) struct Tls {
     pub(super) any: Arc<ClientConfig>,
     /// HTTP/1.1 alone, for upgrades.
     pub(super) http1: Arc<ClientConfig>,
+}
+
+/// The configurations with a certificate of ours, one for each.
+#[derive(Default)]
+pub(super) struct Presenting(Mutex<HashMap<Arc<ClientCertificate>, Tls>>);
+
+impl Presenting {
+    /// The configurations that present this certificate and are otherwise like `plain`.
+    pub(super) fn of(&self, certificate: &Arc<ClientCertificate>, plain: &Tls) -> Result<Tls, CertificateError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tls) = known.get(certificate) {
+            return Ok(tls.clone());
+        }
+        if known.len() >= MOST_KEPT {
+            known.clear();
+        }
+        let tls = plain.presenting(certificate)?;
+        known.insert(Arc::clone(certificate), tls.clone());
+        Ok(tls)
+    }
 }
 
 impl Tls {
@@ -45,5 +73,18 @@ impl Tls {
         let mut http1 = any.clone();
         http1.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { any: Arc::new(any), http1: Arc::new(http1) })
+    }
+
+    fn presenting(&self, certificate: &ClientCertificate) -> Result<Self, CertificateError> {
+        let presented = certified(certificate)?;
+        // A session that is resumed is that of whoever began it: no two identities share any.
+        let resumption = Resumption::default();
+        let with = |plain: &ClientConfig| {
+            let mut config = plain.clone();
+            config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(Arc::clone(&presented)));
+            config.resumption = resumption.clone();
+            Arc::new(config)
+        };
+        Ok(Self { any: with(&self.any), http1: with(&self.http1) })
     }
 }

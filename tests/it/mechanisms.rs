@@ -1,14 +1,29 @@
 //! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
 //! the answer.
 
+mod authorization;
+mod callback;
+mod calls;
 mod captured_host; // endpoints that only an answer tells
+mod captures;
+mod client_assertion; // private_key_jwt and client_secret_jwt
+mod client_auth;
+mod client_credentials; // grants that an integration gets for itself
 mod discovery; // requests that learn where to call
+mod ending;
 mod extra; // further tokens of the answers
+mod flow; // the whole life of a connection, as text
+mod formats;
 mod introspection; // when a token ends, by RFC 7662
+mod jwt_bearer; // the same for an assertion
 mod kept; // what answers say besides, for captures that come later
+mod mutual_tls; // certificates in place of secrets
 mod plain; // nothing but two endpoints: what the others differ from
+mod refreshing;
 mod token_exchange; // requests after the code exchange that bring other tokens
+mod token_params;
 mod token_response; // answers of every shape
+mod variables;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,7 +67,8 @@ impl Acme {
         Self::start_with(Configuration::new().store("url = \"file:keyferry.redb\""), file, lines).await
     }
 
-    async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
+    /// The same, with more of a configuration.
+    pub(crate) async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
         let configuration = configuration
             .provider("acme", &file.replace("SERVER", &server.url("")))
@@ -127,6 +143,17 @@ impl Acme {
         self.server.requests().iter().map(shown).collect()
     }
 
+    /// So many requests since the last time, once they have come: for what follows an answer.
+    pub(crate) async fn arrivals(&self, count: usize) -> Vec<String> {
+        let requests = std::cell::RefCell::new(Vec::new());
+        until("the requests", Duration::from_secs(10), || async {
+            requests.borrow_mut().extend(self.requests());
+            (requests.borrow().len() >= count).then_some(())
+        })
+        .await;
+        requests.into_inner()
+    }
+
     /// With the redirect URI as `{callback}`, however it is encoded.
     fn shown(&self, text: &str) -> String {
         let callback = format!("{}/integrations/acme/oauth2callback", self.keyferry.public_url());
@@ -146,10 +173,10 @@ fn without_length(request: &str) -> String {
 /// The verifier is 43 characters behind its name, whether in a form, a query or a JSON text.
 fn without_verifier(request: &str) -> String {
     let Some(at) = request.find("code_verifier") else { return request.to_owned() };
+    let is_its = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let from = at + "code_verifier".len();
-    let is_verifiers = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let start = from + request[from..].find(is_verifiers).expect("a verifier");
-    let length = request[start..].find(|c: char| !is_verifiers(c));
+    let start = from + request[from..].find(is_its).expect("a verifier");
+    let length = request[start..].find(|c| !is_its(c));
     let end = length.map_or(request.len(), |length| start + length);
     assert!((43..=128).contains(&(end - start)), "RFC 7636 section 4.1: {}", &request[start..end]);
     format!("{}{{verifier}}{}", &request[..start], &request[end..])

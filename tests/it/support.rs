@@ -11,6 +11,7 @@ mod browser;
 mod http;
 mod integration;
 mod keyferry;
+mod keys;
 mod metrics;
 mod ports;
 mod process;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     http::{Answer, Request, client as plain_client},
     integration::{Integration, hub_patch},
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
+    keys::{Keys, Token, take_tokens},
     metrics::Metrics,
     ports::Port,
     process::Process,

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use figment::value::{Dict, Value};
+
 use super::names::{Chooser, Name, Names, Values};
 use super::pattern;
 use crate::config::problem::Fault;
@@ -52,7 +54,7 @@ fn rule(table: &mut Table<'_>, names: &mut Names, name: &str, chooser: Chooser) 
     let pattern = table.parsed("pattern", "What the whole value has to match; otherwise it is dropped.", regex);
     let doc = "Only these values are let through, and become what stands beside them.";
     let map: BTreeMap<String, String> = table.texts("map", doc).into_iter().collect();
-    if table.has("map") && map.is_empty() {
+    if table.peek("map").and_then(Value::as_dict).is_some_and(Dict::is_empty) {
         table.mistake("map", "is empty, so that no value is let through", "list the values or remove the key");
     }
     if let Some(default) = &default {

@@ -63,6 +63,10 @@ pub(super) enum Stage {
     TokenParams,
     /// Headers of code exchange and refresh.
     TokenHeaders,
+    /// What an assertion says, which goes with any of the requests to the token endpoint.
+    AssertionClaims,
+    /// What the assertion of a grant says.
+    GrantClaims,
     /// Endpoints that are used when there is a grant.
     GrantUrl,
     /// The parameters of a refresh.
@@ -95,7 +99,9 @@ impl Stage {
             | Self::GrantUrl
             | Self::FollowingUrl
             | Self::DiscoveryMatch
+            | Self::AssertionClaims
             | Self::ApiUrl => &["client_id"],
+            Self::GrantClaims => &["client_id", "scope"],
             Self::AuthorizationParams => &["client_id", "redirect_uri", "scope", "state", "random"],
             Self::TokenParams => &["client_id", "client_secret", "code", "state", "redirect_uri", "random"],
             Self::TokenHeaders => &["client_id", "client_secret", "random"],
@@ -121,6 +127,8 @@ impl Stage {
                     | Self::TokenUrl
                     | Self::TokenParams
                     | Self::TokenHeaders
+                    | Self::AssertionClaims
+                    | Self::GrantClaims
             ),
         }
     }

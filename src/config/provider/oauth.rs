@@ -2,12 +2,15 @@
 
 mod answers;
 mod ask;
+mod assertion;
 mod callback;
 mod discovery;
 mod exchange;
+mod grant_types;
 mod once;
 
 pub(super) use self::answers::{Answers, read as read_answers};
+pub(super) use self::grant_types::nobody_connects;
 use super::host::HostRule;
 use super::names::Stage;
 use super::tables::{headers, parameters};
@@ -16,14 +19,12 @@ use crate::config::problem::{Fault, Problem, quoted};
 use crate::config::reader::{Kind, Table};
 use crate::mapping::Template;
 use crate::oauth::{
-    AuthMethod, CodeChallengeMethod, Parameters, Protocol, RefreshMode, Revocation, RevocationScope, ScopeEncoding,
-    TokenRequestFormat, TokenRequestMethod,
+    AuthMethod, CodeChallengeMethod, GrantType, Parameters, Protocol, RefreshMode, Revocation, RevocationScope,
+    ScopeEncoding, TokenRequestFormat, TokenRequestMethod,
 };
 
 /// Keys of mechanisms that this version does not act on.
-const LATER: [&str; 6] = [
-    "client_assertion",
-    "grant_types",
+const LATER: [&str; 4] = [
     "userinfo_endpoint",
     "registration_endpoint",
     "device_authorization_endpoint",
@@ -44,6 +45,7 @@ const FORMATS: [(&str, TokenRequestFormat); 3] =
 pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Protocol, Option<Problem>)> {
     let defaults = Protocol::default();
     let before = table.context().report.count();
+    let grant_type = grant_types::read(table);
     let issuer = endpoint(table, rule, Stage::AuthorizationUrl, "issuer", "The issuer (RFC 8414, OpenID Discovery).");
     let authorization_endpoint = endpoint(
         table,
@@ -65,7 +67,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         endpoint(table, rule, Stage::GrantUrl, "revocation_endpoint", "Where tokens are revoked (RFC 7009).");
     let introspection_endpoint =
         endpoint(table, rule, Stage::GrantUrl, "introspection_endpoint", "Where tokens are examined (RFC 7662).");
-    need_endpoints(table);
+    need_endpoints(table, grant_type);
 
     let token_endpoint_auth_method = auth_method(
         table,
@@ -74,7 +76,7 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     );
     let names = rule.names;
     let token_request_format = table.word("token_request_format", "Body of token requests.", &FORMATS);
-    let token_request_method = ask::method(table, token_request_format);
+    let (token_request_method, refresh_request_method) = ask::methods(table, token_request_format);
     let (basic_username, basic_password) = ask::basic(table, names, token_endpoint_auth_method);
     let basic = token_endpoint_auth_method == Some(AuthMethod::ClientSecretBasic);
     let reserved: &[(&str, &str)] = if basic { &[("authorization", "client_secret_basic sends it")] } else { &[] };
@@ -104,10 +106,12 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let doc = "Added to refreshes; \"\" drops a built-in.";
     let refresh_params = params("refresh_params", doc, Stage::RefreshParams, &[]);
     ask::check_nonce(table, &authorization_params);
-    let is_query = token_request_format == Some(TokenRequestFormat::Query)
-        || token_request_method == Some(TokenRequestMethod::Get);
-    for (key, params) in [("token_params", &token_params), ("refresh_params", &refresh_params)] {
-        if is_query {
+    let tables = [
+        ("token_params", &token_params, token_request_method),
+        ("refresh_params", &refresh_params, refresh_request_method),
+    ];
+    for (key, params, method) in tables {
+        if token_request_format == Some(TokenRequestFormat::Query) || method == Some(TokenRequestMethod::Get) {
             ask::check_query(table, names, key, params);
         }
     }
@@ -146,6 +150,10 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let revocation = table.optional_table("revocation", "How tokens are revoked when not by RFC 7009.", |table| {
         Some(revocation(table, rule, method, basic))
     });
+    let revocation_auth_method = revocation.as_ref().and_then(|revocation| revocation.auth_method);
+    let methods: Vec<AuthMethod> = [token_endpoint_auth_method, revocation_auth_method].into_iter().flatten().collect();
+    let client_assertion = assertion::read_client_assertion(table, names, &methods);
+    let assertion = assertion::read_assertion(table, names, grant_type);
     if revocation.is_some() && !table.has("revocation_endpoint") && !table.has("issuer") {
         table.mistake("revocation", "says how to revoke, but not where", "write `revocation_endpoint`");
     }
@@ -163,6 +171,8 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     }
     let list = |list: Option<Vec<(_, String)>>| list.map(|list| list.into_iter().map(|(_, text)| text).collect());
     let protocol = Protocol {
+        grant_type,
+        assertion,
         issuer,
         authorization_endpoint,
         token_endpoint,
@@ -173,6 +183,8 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         basic_username,
         basic_password,
         token_request_method: token_request_method.unwrap_or(defaults.token_request_method),
+        refresh_request_method: refresh_request_method.unwrap_or(defaults.refresh_request_method),
+        client_assertion,
         token_request_format: token_request_format.unwrap_or(defaults.token_request_format),
         token_request_headers,
         response_type: response_type.unwrap_or(defaults.response_type),
@@ -218,8 +230,14 @@ fn endpoint(
     })
 }
 
-fn need_endpoints(table: &Table<'_>) {
+fn need_endpoints(table: &Table<'_>, grant_type: GrantType) {
     if table.has("issuer") {
+        return;
+    }
+    if grant_type.is_clients_own() {
+        if !table.has("token_endpoint") {
+            table.mistake("token_endpoint", "is missing", "write it, or `issuer`");
+        }
         return;
     }
     match (table.has("authorization_endpoint"), table.has("token_endpoint")) {
@@ -235,17 +253,16 @@ fn need_endpoints(table: &Table<'_>) {
 }
 
 fn auth_method(table: &mut Table<'_>, name: &'static str, doc: &'static str) -> Option<AuthMethod> {
-    const WORDS: [(&str, AuthMethod); 3] = [
+    const WORDS: [(&str, AuthMethod); 7] = [
         ("client_secret_post", AuthMethod::ClientSecretPost),
         ("client_secret_basic", AuthMethod::ClientSecretBasic),
+        ("client_secret_jwt", AuthMethod::ClientSecretJwt),
+        ("private_key_jwt", AuthMethod::PrivateKeyJwt),
+        ("tls_client_auth", AuthMethod::TlsClientAuth),
+        ("self_signed_tls_client_auth", AuthMethod::SelfSignedTlsClientAuth),
         ("none", AuthMethod::None),
     ];
-    table.word_unless(name, doc, &WORDS, |text| match text {
-        "private_key_jwt" | "client_secret_jwt" | "tls_client_auth" | "self_signed_tls_client_auth" => {
-            Some(unknown_yet(text))
-        }
-        _ => None,
-    })
+    table.word(name, doc, &WORDS)
 }
 
 fn code_challenge_method(table: &mut Table<'_>) -> Option<CodeChallengeMethod> {

@@ -8,8 +8,8 @@ use crate::config::problem::{Fault, one_of, quoted};
 use crate::config::reader::Table;
 use crate::oauth::Variable;
 
-/// Reads the table and defines its names.
-pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> BTreeMap<String, Variable> {
+/// Reads the table and defines its names. Where nobody connects, all of them are the operator's.
+pub(super) fn read(table: &mut Table<'_>, names: &mut Names, nobody_connects: bool) -> BTreeMap<String, Variable> {
     let doc = "Values that the integration sets or the person is asked for, usable as `{name}`.";
     let variables = table.tables("variables", doc, "<name>", |name, table| {
         let source = table.word(
@@ -17,6 +17,13 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> BTreeMap<String,
             "Who may set it: whoever connects (the default), or only the operator on the integration.",
             &[("connection", false), ("operator", true)],
         );
+        if nobody_connects && source == Some(false) {
+            table.mistake(
+                "source",
+                "is `connection`, but nobody connects where `grant_types` says so",
+                "write `operator`",
+            );
+        }
         let title = table.text("title", "What the person reads.");
         let help = table.text("help", "What explains it.");
         let default = table.text("default", "Taken when nobody gives a value.");
@@ -42,7 +49,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> BTreeMap<String,
             pattern.or_else(|| format.map(|text| (text.to_owned(), pattern::whole(text).expect("a pattern"))));
         let (source_text, pattern) = pattern.unzip();
         let allowed: Vec<String> = allowed.into_iter().flatten().map(|(_, value)| value).collect();
-        let operator_only = source.unwrap_or(false);
+        let operator_only = source.unwrap_or(nobody_connects);
         let values = if allowed.is_empty() { Values::Open(source_text) } else { Values::Closed(allowed.clone()) };
         let chooser = if operator_only { Chooser::Operator } else { Chooser::Person };
         if let Err(fault) = names.define(name, Name { chooser, values }) {

@@ -134,7 +134,14 @@ impl Keys {
     async fn get(&self, url: Url) -> Result<Vec<u8>, String> {
         let trusted_as_written = self.is_written(&url);
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        let request = FetchRequest { method: Method::GET, url, headers, body: Bytes::new(), trusted_as_written };
+        let request = FetchRequest {
+            method: Method::GET,
+            url,
+            headers,
+            body: Bytes::new(),
+            trusted_as_written,
+            certificate: None,
+        };
         let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),

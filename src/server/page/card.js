@@ -7,6 +7,7 @@ import { Items } from "./items.js";
 
 const STATUS = {
   active: ["Connected", "good"],
+  operated: ["Connected by the operator", "good"],
   reconnect_required: ["Has to be connected again", "warn"],
   none: ["Not connected", "calm"],
   unready: ["Not set up yet", "calm"],
@@ -68,11 +69,13 @@ export class Card {
 
   draw() {
     const { status, configured, items, updated_at } = this.entry;
+    // For everybody: there is nothing that this person could connect or disconnect.
+    const isOperated = this.entry.connected_by === "operator";
     const isConnecting = this.attempt !== null;
     const isActive = status === "active";
-    const [word, tone] = configured ? STATUS[status] ?? STATUS.none : STATUS.unready;
+    const [word, tone] = configured ? STATUS[isActive && isOperated ? "operated" : status] ?? STATUS.none : STATUS.unready;
     this.status.className = `status ${isConnecting ? "busy" : tone}`;
-    const since = isActive && !isConnecting ? when(updated_at) : null;
+    const since = isActive && !isOperated && !isConnecting ? when(updated_at) : null;
     this.status.replaceChildren(
       element("span", { class: "dot", "aria-hidden": "true" }),
       isConnecting ? `Waiting for ${this.entry.display_name} in the other window` : word,
@@ -84,10 +87,10 @@ export class Card {
     label(this.disconnectButton, "Disconnect", this.entry);
     this.connectButton.className = { active: "", reconnect_required: "primary" }[status] ?? "tonal";
     this.show({
-      [CONNECT]: configured && !isConnecting,
+      [CONNECT]: configured && !isOperated && !isConnecting,
       [CANCEL]: isConnecting,
       [LOAD]: configured && isActive && items && !isConnecting && !this.items,
-      [DISCONNECT]: (isActive || status === "reconnect_required") && !isConnecting,
+      [DISCONNECT]: (isActive || status === "reconnect_required") && !isOperated && !isConnecting,
     });
   }
 

@@ -77,6 +77,8 @@ export interface Integration {
   documentation: string | null;
   /** False while the operator still has to set something. */
   configured: boolean;
+  /** `operator`: nobody connects or disconnects, and all calls carry one grant. */
+  connected_by: "person" | "operator";
   /** Whether {@link Keyferry.items} knows how to load its items. */
   items: boolean;
   variables: Variable[];

@@ -22,6 +22,7 @@ fn request(url: &str, trusted_as_written: bool) -> FetchRequest {
         headers,
         body: Bytes::from("grant_type=refresh_token"),
         trusted_as_written,
+        certificate: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Folder, provider};
+use crate::support::Keys;
 
 /// Every case with what is said of it, for a snapshot.
 fn sentences(cases: &[&str], folder: impl Fn(&str) -> Folder) -> String {
@@ -174,6 +175,42 @@ fn integrations() {
     insta::assert_snapshot!(sentences);
 }
 
+/// Keys that sign, each of them shown as what it is.
+#[test]
+fn keys_of_integrations() {
+    let (rsa, ec) = (Keys::rsa(), Keys::ec("P-256"));
+    let (other, secp) = (Keys::ec("P-384"), Keys::ec("secp256k1"));
+    let json = |text: &str| serde_json::Value::from(text).to_string();
+    let cases = [
+        ("nothing of a key", json("canary")),
+        ("an EC key", json(&ec.pem)),
+        ("a key under a password", json(&rsa.encrypted)),
+        ("an EC key in the form of SEC 1", json(&ec.older)),
+        ("an EC key on another curve", json(&secp.pem)),
+        ("a key for another curve", json(&other.pem)),
+        ("JSON without a key", json("{\"client_id\":\"canary\"}")),
+        ("JSON with half a key", json("{\"private_key\":\"-----BEGIN PRIVATE KEY-----\"}")),
+    ];
+    let said = |(what, key): &(&str, String)| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nprivate_key = {key}");
+        let file = provider("token_endpoint_auth_method = 'private_key_jwt'", "");
+        let mistakes = Folder::with(&config).file("providers/acme.toml", &file).mistakes();
+        assert!(!mistakes.contains("canary") && !mistakes.contains("MII"), "{mistakes}");
+        format!("{what}\n    {}\n", mistakes.replace('\n', "\n    "))
+    };
+    insta::assert_snapshot!(cases.iter().map(said).collect::<Vec<_>>().join("\n"));
+    // The older form of an RSA key is read as it is, and one that is nowhere leaves the integration not configured.
+    let load = |key: &str| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nprivate_key = {key}");
+        let file = provider("token_endpoint_auth_method = 'private_key_jwt'", "");
+        let config = Folder::with(&config).file("providers/acme.toml", &file).config();
+        config.integrations.into_iter().find(|integration| integration.name.as_str() == "acme").expect("acme")
+    };
+    assert_eq!(load(&json(&rsa.older)).missing, None);
+    let missing = load("'env:NOT_SET'").missing.expect("it is missing");
+    assert!(missing.contains("`integrations.acme.private_key` has no value"), "{missing}");
+}
+
 #[test]
 fn variables_of_integrations() {
     let file = "[oauth]\nauthorization_endpoint = 'https://{host}/authorize'\ntoken_endpoint = 'https://{host}/token'\n\
@@ -193,6 +230,32 @@ fn variables_of_integrations() {
     insta::assert_snapshot!(sentences(&cases, |case| {
         let config = format!("[integrations.acme]\nclient_id = 'a'\nclient_secret = 'b'\n{case}");
         Folder::with(&config).file("providers/acme.toml", file)
+    }));
+}
+
+#[test]
+fn client_secrets_by_value() {
+    let file = provider(
+        "",
+        "[variables]\nplan = { enum = ['small', 'big'] }\naccount = { pattern = '[0-9]+' }\nkey = { secret = true }\n\
+         [oauth.capture.callback]\nlocation = { param = 'location', map = { eu = 'europe' } }\n\
+         [oauth.capture.token]\nteam = '$.team'",
+    );
+    let cases = [
+        "client_secrets = 'canary'",
+        "client_secrets.plan = 'canary'",
+        "client_secrets.plan.big = 1",
+        "client_secrets.plan.huge = 'canary'",
+        "client_secrets.paln.big = 'canary'",
+        "client_secrets.account.a1 = 'canary'",
+        "client_secrets.location.eu = 'canary'",
+        "client_secrets.team.blue = 'canary'",
+        "client_secrets.key.a = 'canary'",
+        "client_secrets = { plan = { big = 'canary' }, location = { europe = 'canary' } }",
+    ];
+    insta::assert_snapshot!(sentences(&cases, |case| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nclient_secret = 'b'\n{case}");
+        Folder::with(&config).file("providers/acme.toml", &file)
     }));
 }
 
@@ -231,7 +294,10 @@ fn oauth_of_provider_files() {
         "revocation_endpoint = 'https://acme.example/{client_secret}'",
         "revocation_endpoint = 'https://acme.example/{account'",
         "token_endpoint_auth_method = 'client_secret_query'",
-        "token_endpoint_auth_method = 'private_key_jwt'",
+        "token_endpoint_auth_method = 'private_key_jwt'\nclient_assertion = { alg = 'HS256' }",
+        "token_endpoint_auth_method = 'client_secret_jwt'\nclient_assertion = { alg = 'RS256' }",
+        "token_endpoint_auth_method = 'private_key_jwt'\n\
+         client_assertion = { alg = 'none', lifetime = '10ms', param = '', kid = '{key}', claims = { iss = 'a', jti = 'b', x = '{client_secret}' } }",
         "token_endpoint_auth_method = 'client_secret_basic'\ntoken_request_headers = { Authorization = 'a' }",
         "token_request_format = 'xml'",
         "token_request_headers = { 'no header' = 'a', Host = 'a', X-A = \"a\\nb\" }",
@@ -260,10 +326,114 @@ fn oauth_of_provider_files() {
         "capture.token = { a = { path = '$.a', pattern = '(' } }",
         "capture.callback = { a = { param = 'a', default = 'x', map = { y = 'z' } }, b = { map = { y = 1 } } }",
         "capture.token.a = '$.a'\ncapture.callback.a = 'a'",
-        "grant_types = ['client_credentials']",
-        "client_assertion = { alg = 'ES256' }\nresource = 'https://acme.example'",
+        "grant_types = ['client_credentials', 'authorization_code']",
+        "grant_types = ['client_credentials', 'refresh_token']",
+        "grant_types = ['implicit', 'password', 'magic', 'urn:ietf:params:oauth:grant-type:device_code']",
+        "grant_types = ['refresh_token']",
+        "grant_types = []",
+        "grant_types = 'client_credentials'",
+        "assertion = { alg = 'RS256' }",
+        "client_assertion = { alg = 'ES256' }",
     ]);
     insta::assert_snapshot!(sentences);
+}
+
+/// What would be asked for otherwise than its author thinks, or what no request should hold.
+#[test]
+fn requests_of_provider_files() {
+    let revocation =
+        |keys: &str| format!("revocation_endpoint = 'https://acme.example/revoke'\n[oauth.revocation]\n{keys}");
+    let cases = [
+        "response_type = ''".to_owned(),
+        "response_type = 'code token'".to_owned(),
+        "resource = 'api'".to_owned(),
+        "resource = 'https://acme.example/#a'".to_owned(),
+        "resource = 'https://acme.example/{code}'".to_owned(),
+        "token_request_method = 'PUT'".to_owned(),
+        "token_request_method = 'GET'\ntoken_request_format = 'json'".to_owned(),
+        "token_request_method = 'GET'\ntoken_request_format = 'form'".to_owned(),
+        "basic_username = '{client_secret}'".to_owned(),
+        "token_endpoint_auth_method = 'client_secret_post'\nbasic_password = ''".to_owned(),
+        "token_endpoint_auth_method = 'client_secret_basic'\nbasic_username = '{code}'".to_owned(),
+        "refresh_leeway = 'early'".to_owned(),
+        "callback = { code_param = '' }".to_owned(),
+        "callback = { state_param = 'code' }".to_owned(),
+        "callback = { state_param = 'iss', code_param = 'error' }".to_owned(),
+        "callback = { methods = [] }".to_owned(),
+        "callback = { methods = ['POST'] }".to_owned(),
+        "callback = { methods = ['GET', 'post'] }".to_owned(),
+        "authorization_params = { nonce = 'abc' }".to_owned(),
+        "authorization_params = { nonce = '{client_id}' }".to_owned(),
+        revocation("format = 'none'"),
+        revocation("format = 'none'\nparams = { token = '{access_token}' }"),
+        "capture = { callback = { host = { param = 'location', map = {} } } }".to_owned(),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_oauth(&cases));
+}
+
+/// RFC 6749 section 2.3: a request authenticates in one way.
+#[test]
+fn client_secrets_that_are_sent_twice() {
+    let basic = "token_endpoint_auth_method = 'client_secret_basic'\n";
+    let revocation =
+        |keys: &str| format!("revocation_endpoint = 'https://acme.example/revoke'\n[oauth.revocation]\n{keys}");
+    let cases = [
+        format!("{basic}token_params = {{ secret = '{{client_secret}}' }}"),
+        format!("{basic}token_params = {{ client_secret = '{{client_secret}}' }}"),
+        format!("{basic}refresh_params = {{ secret = '{{client_secret}}' }}"),
+        format!("{basic}token_request_headers = {{ X-Secret = '{{client_secret}}' }}"),
+        "token_params = { secret = '{client_secret}' }".to_owned(),
+        "refresh_params = { secret = '{client_secret}' }".to_owned(),
+        "token_request_headers = { X-Secret = '{client_secret}' }".to_owned(),
+        "token_params = { client_secret = '', secret = '{client_secret}' }\n\
+         token_request_headers = { X-Secret = '{client_secret}' }"
+            .to_owned(),
+        "issuer = 'https://acme.example'\ntoken_params = { client_secret = '', secret = '{client_secret}' }".to_owned(),
+        revocation("params = { secret = '{client_secret}' }"),
+        revocation("headers = { X-Secret = '{client_secret}' }"),
+        revocation("auth_method = 'client_secret_basic'\nparams = { secret = '{client_secret}' }"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_oauth(&cases));
+    // In one place it may stand, under any name.
+    for good in [
+        "token_params = { client_secret = '', secret = '{client_secret}' }\nrefresh_params = { secret = '{client_secret}' }",
+        "token_params = { client_secret = '{client_secret}' }",
+        "token_endpoint_auth_method = 'none'\ntoken_request_headers = { X-Secret = '{client_secret}' }",
+        "token_endpoint_auth_method = 'client_secret_basic'\nbasic_password = ''\ntoken_params = { a = '{client_secret}' }",
+    ] {
+        let mistakes = Folder::empty().file("providers/acme.toml", &provider(good, "")).mistakes();
+        assert_eq!(mistakes, "", "{good}");
+    }
+}
+
+/// A person's secret would stand in logs and histories.
+#[test]
+fn secrets_in_urls() {
+    const KEY: &str = "\n[variables.key]\nsecret = true";
+    let in_oauth = |keys: &str| provider(keys, KEY);
+    let in_api = |keys: &str| provider("", &format!("{keys}{KEY}"));
+    let cases = [
+        in_oauth("revocation_endpoint = 'https://acme.example/{key}'"),
+        in_oauth("resource = 'https://acme.example/{key}'"),
+        in_oauth("authorization_params = { key = '{key}' }"),
+        in_oauth("token_request_format = 'query'\ntoken_params = { key = '{key}' }"),
+        in_oauth("token_request_method = 'GET'\nrefresh_params = { key = '{key}' }"),
+        in_oauth(
+            "revocation_endpoint = 'https://acme.example/revoke'\n\
+             revocation = { method = 'GET', params = { token = '{access_token}', key = '{key}' } }",
+        ),
+        in_api("query = { key = '{key}' }"),
+        in_api("auth = { in = 'query', name = 'key', format = '{access_token}{key}' }"),
+        in_api(&stream("query = { key = '$conn.key' }")),
+        in_api(&stream("headers = { X-Key = '{$conn.key}' }")),
+        provider("", "[variables.key]\nsecret = true\ndefault = 'canary'"),
+        provider("", "[variables.key]\nsecret = true\nenum = ['canary']"),
+        provider("", "[variables.password]"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
 }
 
 #[test]
@@ -568,6 +738,9 @@ fn whole_provider_files() {
         "display_name = ''\nid = 'acme'\nextends = 'github'",
         "[oauth]\nissuer = \"https://acme.example\n",
         "[oauth]\nissuer = 'https://acme.example'\n[oauth]",
+        "[oauth]\ngrant_types = ['client_credentials']\n[api]\nbase_url = 'https://api.acme.example'",
+        "[oauth]\ngrant_types = ['client_credentials']\nissuer = 'https://acme.example'\n\
+         [variables]\na = { source = 'connection' }\n[api]\nbase_url = 'https://api.acme.example'",
     ]);
     insta::assert_snapshot!(sentences);
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyferry::config::{LoadRequest, keys, load, provider_keys};
 use keyferry::mapping::{Encoding, Template};
-use keyferry::model::{Grant, Secret};
+use keyferry::model::{Grant, Secret, Timestamp};
 use keyferry::oauth::{
     AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, Metadata, Protocol,
-    RevocationScope, TokenRequestFormat, Values, Variable, authorization_url, exchange_request, refresh_request,
-    revocation_requests,
+    RevocationScope, Signing, SigningAlgorithm, SigningKey, TokenRequestFormat, Values, Variable, authorization_url,
+    client_grant_request, exchange_request, refresh_request, revocation_requests,
 };
 use keyferry::provider::Provider;
+use ring::rand::SystemRandom;
 
 use super::{Folder, provider};
+use crate::support::{Keys, Token, take_tokens};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -115,9 +118,12 @@ fn requests(provider: &Provider) -> String {
     let client = Client {
         id: "the-id".into(),
         secret: Some(Secret::new("the-secret")),
+        signing_key: signing_key(protocol),
         redirect_uri: "http://localhost:8080/cb".into(),
         scopes: protocol.scopes.clone(),
+        ..Client::default()
     };
+    let random = SystemRandom::new();
     let variables = protocol.variables.iter().map(|(name, variable)| (name.clone(), sample(name, variable))).collect();
     let captured = captured(protocol);
     let grant = Grant {
@@ -132,6 +138,7 @@ fn requests(provider: &Provider) -> String {
         state: Some("the-state"),
         random: Some("the-random"),
         variables: Some(&variables),
+        signing: Some(Signing { now: Timestamp::from_unix_millis(1_800_000_000_000), random: &random }),
         ..Values::default()
     };
     let later = Values { captured: Some(&captured), extra: Some(&grant.extra), ..values };
@@ -144,22 +151,29 @@ fn requests(provider: &Provider) -> String {
     // What is not S256 leaves the verifier out.
     let verifier = Secret::new("the-verifier-of-forty-three-characters-or-more-");
     let verifier = (protocol.code_challenge_method == CodeChallengeMethod::S256).then_some(&verifier);
+    let value = |name: &str| match name {
+        "access_token" => Some("the-access-token".into()),
+        _ => later.get(name),
+    };
+    let base = provider.api.base_url.render(Encoding::Url, value).expect("a base URL");
+    if protocol.grant_type.is_clients_own() {
+        let request = client_grant_request(protocol, &endpoints, values).expect("signed");
+        return format!("{}{base}\n", written(&request));
+    }
     let url = authorization_url(
         protocol,
         &begin,
         AuthorizationRequest { scopes: &client.scopes, verifier, values, wishes: &BTreeMap::new() },
     );
-    let exchange = exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later });
-    let refresh = refresh_request(protocol, &endpoints, &grant, values);
-    let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values);
-    let value = |name: &str| match name {
-        "access_token" => Some("the-access-token".into()),
-        _ => later.get(name),
-    };
+    let exchange =
+        exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later }).expect("signed");
+    let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("signed");
+    let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values).expect("signed");
     let with_grant = values.with_grant(&grant);
     let url_of = |template: &Template| template.render(Encoding::Url, |name| with_grant.get(name)).expect("a URL");
     let exchanges = protocol.token_exchange.iter().map(|exchange| {
-        keyferry::oauth::token_exchange_request(protocol, exchange, &url_of(&exchange.url), with_grant)
+        keyferry::oauth::token_exchange_request(protocol, &endpoints, exchange, &url_of(&exchange.url), with_grant)
+            .expect("signed")
     });
     let discoveries = protocol
         .discovery
@@ -173,7 +187,6 @@ fn requests(provider: &Provider) -> String {
         .collect();
     let all = [exchange].into_iter().chain(exchanges).chain(discoveries).chain(refresh).chain(revocations);
     let all = all.map(|request| written(&request)).collect::<String>();
-    let base = provider.api.base_url.render(Encoding::Url, value).expect("a base URL");
     format!("{url}\n\n{all}{base}\n{}", headers.concat())
 }
 
@@ -181,7 +194,8 @@ fn requests(provider: &Provider) -> String {
 fn sample(name: &str, variable: &Variable) -> String {
     let written = variable.default.clone().filter(|default| !default.is_empty());
     let known = written.or_else(|| variable.allowed.first().cloned());
-    let candidates = ["acme", "123456", "us1", "acme.example.com", "https://acme.example.com", "acme.myshopify.com"];
+    let candidates =
+        ["acme", "123456", "us1", "acme.example.com", "https://acme.example.com", "acme.myshopify.com", "ABCDE12345"];
     let fitting = || candidates.into_iter().find(|candidate| variable.accepts(candidate)).map(str::to_owned);
     known.or_else(fitting).unwrap_or_else(|| panic!("no sample fits the variable {name}"))
 }
@@ -237,7 +251,27 @@ fn metadata(issuer: &str) -> Metadata {
 fn written(request: &HttpRequest) -> String {
     let headers: Vec<String> =
         request.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.expose())).collect();
-    format!("{} {}\n{}{}\n\n", request.method, request.url, headers.concat(), request.body.expose())
+    let text = format!("{} {}\n{}{}\n\n", request.method, request.url, headers.concat(), request.body.expose());
+    let (text, tokens) = take_tokens(&text);
+    let described = tokens.iter().map(|token| {
+        let token = Token::read(token);
+        let lifetime =
+            token.claims["exp"].as_i64().unwrap_or_default() - token.claims["iat"].as_i64().unwrap_or_default();
+        format!("{{jwt}} = {}.{} for {lifetime} s\n\n", token.header.clone(), token.steady(lifetime))
+    });
+    text + &described.collect::<String>()
+}
+
+/// A key of the kind that the file signs with.
+fn signing_key(protocol: &Protocol) -> Option<Arc<SigningKey>> {
+    let keys = match protocol.signs_with().next()? {
+        SigningAlgorithm::Es256 => Keys::ec("P-256"),
+        SigningAlgorithm::Es384 => Keys::ec("P-384"),
+        SigningAlgorithm::EdDsa => Keys::ed25519(),
+        SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => Keys::rsa(),
+        SigningAlgorithm::Hs256 => return None,
+    };
+    Some(Arc::new(SigningKey::parse(&keys.pem, &SystemRandom::new()).expect("a key")))
 }
 
 #[test]

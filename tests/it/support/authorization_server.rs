@@ -57,7 +57,7 @@ impl Client {
     pub(crate) const NONE: Self = Self { id: "keyferry-public", secret: "", method: "none" };
 
     /// Its registration (RFC 7591). A loopback redirect URI without a port takes any port (RFC 8252, section 7.3).
-    fn registration(&self) -> Value {
+    pub(crate) fn registration(&self) -> Value {
         let redirect = |host, integration| format!("http://{host}/integrations/{integration}/oauth2callback");
         let redirects = ["127.0.0.1", "localhost"].map(|host| INTEGRATIONS.map(|name| redirect(host, name))).concat();
         let mut metadata = json!({

@@ -25,7 +25,7 @@ export function provider(issuer, { clients = [], pkce = true, rotate = true, sco
       response_types: ['code'],
       ...client,
     })),
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none', 'private_key_jwt'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none', 'private_key_jwt', 'client_secret_jwt'],
     cookies: { keys: [randomBytes(32).toString('hex')] },
     features: {
       clientCredentials: { enabled: true },

@@ -54,7 +54,14 @@ pub(super) async fn ask(typed: &str, settings: &Settings) -> Result<Found, Failu
         let url = Url::parse(&address).map_err(|error| Failure::other(format!("{address} is not a URL: {error}")))?;
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let request = FetchRequest { method: Method::GET, url, headers, body: bytes::Bytes::new(), trusted_as_written };
+        let request = FetchRequest {
+            method: Method::GET,
+            url,
+            headers,
+            body: bytes::Bytes::new(),
+            trusted_as_written,
+            certificate: None,
+        };
         let answer = fetch.send(request).await.map_err(|error| unreachable(&issuer, &error))?;
         match read(answer.status, &answer.body, &issuer) {
             Ok(found) => return Ok(found),

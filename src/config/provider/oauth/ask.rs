@@ -40,16 +40,21 @@ pub(super) fn resource(table: &mut Table<'_>, names: &Names) -> Option<Template>
     })
 }
 
-/// The method, which leaves no choice of a format when it is GET.
-pub(super) fn method(table: &mut Table<'_>, format: Option<TokenRequestFormat>) -> Option<TokenRequestMethod> {
-    let doc = "POST (the default), or GET, which puts the parameters into the query.";
+/// The methods of token requests and of refreshes. A GET of the former leaves no choice of a format.
+pub(super) fn methods(
+    table: &mut Table<'_>,
+    format: Option<TokenRequestFormat>,
+) -> (Option<TokenRequestMethod>, Option<TokenRequestMethod>) {
     let words = [("POST", TokenRequestMethod::Post), ("GET", TokenRequestMethod::Get)];
+    let doc = "POST (the default), or GET, which puts the parameters into the query.";
     let method = table.word("token_request_method", doc, &words);
     if method == Some(TokenRequestMethod::Get) && format.is_some_and(|format| format != TokenRequestFormat::Query) {
         let fault = "stands beside a GET, which has no body";
         table.mistake("token_request_format", fault, "remove it, or write \"query\"");
     }
-    method
+    let doc = "The same for refreshes; by default as `token_request_method`.";
+    let refresh = table.word("refresh_request_method", doc, &words);
+    (method, refresh.or(method))
 }
 
 /// User name and password of HTTP Basic, where they are not the client's id and secret.

@@ -31,7 +31,7 @@ pub(super) fn check(table: &Table<'_>, request: &Written<'_>) {
             match sent_by {
                 Some(place) if !replaces => {
                     let fault = format!("sends the client secret a second time, beside {place}");
-                    mistake_in(table, key, name, Fault::new(fault, remedy(request.method, place)));
+                    mistake_in(table, key, name, Fault::new(fault, remedy(request, place)));
                 }
                 _ => sent_by = Some("another parameter"),
             }
@@ -61,12 +61,12 @@ fn asks(template: &Template) -> bool {
     template.names().any(|name| name == "client_secret")
 }
 
-fn remedy(method: Option<AuthMethod>, place: &str) -> String {
-    match method {
+fn remedy(request: &Written<'_>, place: &str) -> String {
+    let (is_built_in, is_revocation) = (place == "client_secret_post", request.params.0 == "params");
+    match request.method {
         None => format!("write {}", quoted("token_endpoint_auth_method")),
-        Some(AuthMethod::ClientSecretPost) if place == "client_secret_post" => {
-            "drop that by `client_secret = \"\"` in token_params, or remove this".to_owned()
-        }
+        Some(_) if is_built_in && is_revocation => "write `auth_method = \"none\"`, or remove this".to_owned(),
+        Some(_) if is_built_in => "drop that by `client_secret = \"\"` in token_params, or remove this".to_owned(),
         Some(_) => "remove one of them".to_owned(),
     }
 }
