@@ -31,6 +31,8 @@ pub struct TrialClient<'a> {
     pub id: &'a str,
     /// Its secret; left out where the file says that the client is a public one.
     pub secret: &'a str,
+    /// The key that it signs with, in PEM, where the file says that it signs.
+    pub private_key: Option<&'a str>,
 }
 
 impl Trial {
@@ -112,6 +114,10 @@ impl Trial {
         ];
         if self.provider.protocol.token_endpoint_auth_method != Some(AuthMethod::None) {
             layers.push(layer("", &["integrations", id, "client_secret"], client.secret));
+        }
+        if let Some(key) = client.private_key {
+            layers.push(layer("", &["integrations", id, "private_key"], key));
+            layers.push(layer("", &["integrations", id, "private_key_id"], "the-key-id"));
         }
         for (name, value) in variables {
             layers.push(layer(VARIABLE_FLAG, &["integrations", id, "variables", name], value));

@@ -67,6 +67,9 @@ async fn connect(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
 /// From the link to the connection; `None` when something went wrong on the way, which is noted.
 async fn walk(scene: &mut Scene, stage: &Stage<'_>, answer: Answer) -> Option<Arc<Live>> {
     let protocol = &stage.play.provider().protocol;
+    if protocol.grant_type.is_clients_own() {
+        return ask_for_token(scene, stage, answer).await;
+    }
     let sent = match stage.begin().await {
         Ok(sent) => sent,
         Err(error) => {
@@ -103,6 +106,23 @@ async fn walk(scene: &mut Scene, stage: &Stage<'_>, answer: Answer) -> Option<Ar
             stage.recast(&live.grant().captured);
             Some(live)
         }
+        Err(error) => {
+            scene.failed(&error);
+            None
+        }
+    }
+}
+
+/// Where nobody connects: the first call gets the token.
+async fn ask_for_token(scene: &mut Scene, stage: &Stage<'_>, answer: Answer) -> Option<Arc<Live>> {
+    stage.player.cue(Part::Token, answer);
+    let outcome = stage.access().await;
+    let requests = scene.hear(&stage.heard());
+    if let Some(request) = requests.iter().find(|step| step.part == Some(Part::Token)) {
+        check_client(scene, &stage.play.provider().protocol, request);
+    }
+    match outcome {
+        Ok(live) => Some(live),
         Err(error) => {
             scene.failed(&error);
             None
@@ -227,6 +247,13 @@ async fn form(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
 async fn error_200(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
     let stage = Stage::set(play).await?;
     let code = play.provider().protocol.terminal_errors.first().map_or("invalid_grant", String::as_str);
+    if play.provider().protocol.grant_type.is_clients_own() {
+        stage.player.cue(Part::Token, Answer::json(&play.answers.error(code)));
+        let outcome = stage.access().await.map(drop);
+        scene.hear(&stage.heard());
+        check_error(scene, code, outcome);
+        return Ok(());
+    }
     let sent = match stage.begin().await {
         Ok(sent) => sent,
         Err(error) => {
@@ -239,13 +266,18 @@ async fn error_200(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
     stage.player.cue(Part::Token, Answer::json(&play.answers.error(code)));
     let outcome = stage.come_back(&stage.redirect(&sent)).await;
     scene.hear(&stage.heard());
+    check_error(scene, code, outcome);
+    scene.status(stage.view().await.ok().flatten().as_ref());
+    Ok(())
+}
+
+/// Whether an error was seen as that error.
+fn check_error(scene: &mut Scene, code: &str, outcome: Result<(), BrokerError>) {
     match outcome {
         Err(error) if reason(&error).contains(code) => scene.understood("error", &reason(&error)),
         Err(error) => scene.fault("oauth.token_response.error", format!("not seen as an error: {}", reason(&error))),
         Ok(()) => scene.fault("oauth.token_response.error", "an error was taken for tokens"),
     }
-    scene.status(stage.view().await.ok().flatten().as_ref());
-    Ok(())
 }
 
 /// A connection that is there already: only what comes after it is shown. `None` when there is none, or nothing to
@@ -316,6 +348,7 @@ async fn renew(scene: &mut Scene, stage: &Stage<'_>, live: &Live, answer: Answer
     let requests = scene.hear(&stage.heard());
     let grant = live.grant();
     if let Some(request) = requests.iter().find(|step| step.part == Some(Part::Token))
+        && !stage.play.provider().protocol.grant_type.is_clients_own()
         && !grant.tokens().any(|token| request.carries(token.expose()))
     {
         let what = "a refresh presents neither the refresh token nor the access token";
@@ -407,6 +440,10 @@ async fn keeps_the_grant(scene: &mut Scene, stage: &Stage<'_>, live: &Live, answ
 }
 
 async fn refused(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
+    if play.provider().protocol.grant_type.is_clients_own() {
+        scene.leave_out("there is nobody to ask again");
+        return Ok(());
+    }
     let Some(code) = play.provider().protocol.terminal_errors.first() else {
         scene.leave_out("oauth.terminal_errors is empty: no refusal ends a connection");
         return Ok(());
@@ -427,6 +464,10 @@ async fn refused(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
 }
 
 async fn disconnect(scene: &mut Scene, play: &Play<'_>) -> Result<(), Failure> {
+    if play.provider().protocol.grant_type.is_clients_own() {
+        scene.leave_out("nobody connects, and so nobody disconnects");
+        return Ok(());
+    }
     let mut stage = Stage::set(play).await?;
     let Some(live) = connected(scene, &mut stage).await else { return Ok(()) };
     let view = match stage.disconnect().await {

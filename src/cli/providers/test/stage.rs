@@ -22,11 +22,24 @@ use crate::clock::Clock;
 use crate::config::{Config, Trial, TrialClient};
 use crate::mapping::{Encoding, Template};
 use crate::model::{ConnectionKey, Person, Timestamp};
+use crate::oauth::{Protocol, SigningAlgorithm};
 use crate::provider::{Provider, literal_origin};
 use crate::store::Store;
 
 /// The client that the player knows.
-pub(super) const CLIENT: TrialClient<'static> = TrialClient { id: "the-client-id", secret: "the-client-secret" };
+pub(super) const CLIENT: TrialClient<'static> =
+    TrialClient { id: "the-client-id", secret: "the-client-secret", private_key: None };
+
+/// A key that fits what the file signs with. These are everybody's, and sign nothing but what the player is told.
+fn private_key(protocol: &Protocol) -> Option<&'static str> {
+    protocol.signs_with().find_map(|algorithm| match algorithm {
+        SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => Some(include_str!("keys/rsa.pem")),
+        SigningAlgorithm::Es256 => Some(include_str!("keys/p256.pem")),
+        SigningAlgorithm::Es384 => Some(include_str!("keys/p384.pem")),
+        SigningAlgorithm::EdDsa => Some(include_str!("keys/ed25519.pem")),
+        SigningAlgorithm::Hs256 => None,
+    })
+}
 
 /// The code that the browser brings.
 pub(super) const CODE: &str = "the-code";
@@ -170,7 +183,8 @@ impl<'a> Stage<'a> {
         player.by_default(Part::Introspection, Answer::json(&json!({ "active": true, "exp": end })));
         player.by_default(Part::Revocation, Answer::json(&json!({})));
         player.by_default(Part::Api, Answer::json(&json!({ "played": true })));
-        let mut config = play.trial.sidecar(player.address(), CLIENT, &play.variables)?;
+        let client = TrialClient { private_key: private_key(&play.provider().protocol), ..CLIENT };
+        let mut config = play.trial.sidecar(player.address(), client, &play.variables)?;
         config.net.token_timeout = PATIENCE;
         let clock = Clock::manual(Timestamp::from_unix_millis(TODAY));
         let store = Store::open(config.store.clone(), clock.clone()).await.map_err(|error| failed(&error))?;
@@ -268,6 +282,7 @@ impl<'a> Stage<'a> {
     /// A refresh: the token's end is passed, or, where none is known, the API has answered 401. `None` when there is
     /// nothing to refresh it with.
     pub(super) async fn refresh(&self, live: &Live) -> Result<Option<Arc<Live>>, BrokerError> {
+        self.settle().await;
         match live.grant().expires_at {
             Some(end) => {
                 self.clock.advance(end.since(self.now()) + Duration::from_secs(1));
@@ -283,10 +298,15 @@ impl<'a> Stage<'a> {
     /// Disconnects, and waits until the provider was told.
     pub(super) async fn disconnect(&self) -> Result<View, BrokerError> {
         let view = self.broker().disconnect(&self.key()).await?;
+        self.settle().await;
+        Ok(view)
+    }
+
+    /// Waits until nothing is under way: whoever comes right after a refresh is given what it brought.
+    async fn settle(&self) {
         while self.broker().under_way() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(view)
     }
 
     /// A call through the sidecar, as an application makes it; gives the status of the answer.

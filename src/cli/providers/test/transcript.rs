@@ -1,7 +1,7 @@
 //! Requests as an author reads them: one parameter a line, secrets and fresh values under their names.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl Masks {
 
     /// The text with names in place of what is secret or fresh.
     pub(super) fn shown(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
+        let mut shown = said_by_jwt(text).unwrap_or_else(|| text.to_owned());
         for (value, name) in &self.0 {
             shown = shown.replace(value.as_str(), name);
         }
@@ -202,6 +202,22 @@ fn without_base64(value: &str) -> String {
     let decoded = value.strip_prefix("Basic ").and_then(|text| STANDARD.decode(text).ok());
     let login = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     login.map_or_else(|| value.to_owned(), |login| format!("Basic {}", percent_decode_str(&login).decode_utf8_lossy()))
+}
+
+/// What a JWT says, header and claims (RFC 7519 section 3), in place of its encoding.
+fn said_by_jwt(text: &str) -> Option<String> {
+    let mut segments = text.split('.');
+    let (header, claims, Some(_), None) = (segments.next()?, segments.next()?, segments.next(), segments.next()) else {
+        return None;
+    };
+    let json = |segment: &str| {
+        let mut value: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).ok()?).ok()?;
+        if let Some(id) = value.get_mut("jti") {
+            *id = "<random>".into();
+        }
+        value.is_object().then(|| value.to_string())
+    };
+    Some(format!("<JWT {} {}>", json(header)?, json(claims)?))
 }
 
 /// `<access_token 1` becomes `<access_token>`, `<access_token 2` `<access_token 2>`.
