@@ -59,7 +59,14 @@ async fn every_shipped_file_passes() {
     paths.sort();
     assert!(paths.len() >= 14);
     for name in paths {
-        let printed = run(repository(), &format!("providers/{name}")).await;
+        // A filter that searches in texts cannot be turned around into a document.
+        let more = match name.as_str() {
+            "confluence.toml" => {
+                "--discovery tests/it/providers_test/confluence.json --variable site=https://acme.atlassian.net"
+            }
+            _ => "",
+        };
+        let printed = run(repository(), &format!("providers/{name} {more}")).await;
         assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{name}:\n{}", printed.out);
     }
 }

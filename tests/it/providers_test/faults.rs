@@ -142,3 +142,30 @@ async fn values_for_variables() {
     let (code, _, err) = shown("pattern = \"[α-ω]{2}\"", "").await;
     assert!(code == 2 && err.contains("--variable shop=…"), "{err}");
 }
+
+/// What only a request after the token answer tells: made up from the file, or the vendor's own.
+#[tokio::test]
+async fn discoveries() {
+    let file = "[variables.site]\ndefault = \"\"\n[[oauth.discovery]]\nurl = \"https://api.acme.example/sites\"\n\
+                records = \"$.sites[?@.open == true]\"\nmatch = { \"$.name\" = \"{site}\" }\ncapture = { site_id = \"$.id\" }\n";
+    let desk = Desk::new()
+        .file(
+            "providers/acme.toml",
+            &format!("{HEAD}{file}").replace("api.acme.example\"\n[oauth]", "api.acme.example/{site_id}\"\n[oauth]"),
+        )
+        .file("sites.json", r#"{"sites":[{"open":false,"id":"1"},{"open":true,"id":"2","name":"blue"}]}"#)
+        .file("none.json", r#"{"sites":[{"open":false,"id":"1"}]}"#);
+    let printed = desk.test("acme --scenario connect --scenario call --variable site=blue").await;
+    assert_eq!(printed.code, 0, "{}{}", printed.out, printed.err);
+    assert!(
+        printed.out.contains(r#"← 200 {"sites":[{"open":true,"name":"blue","id":"the-site-id"}]}"#),
+        "{}",
+        printed.out
+    );
+    assert!(printed.out.contains("→ GET https://api.acme.example/the-site-id/some/path"), "{}", printed.out);
+    let printed = desk.test("acme --scenario call --discovery sites.json").await;
+    assert!(printed.out.contains("→ GET https://api.acme.example/2/some/path"), "{}", printed.out);
+    let printed = desk.test("acme --scenario connect --discovery none.json").await;
+    let fault = "connect  oauth.discovery  the account has nothing that fits what was asked for";
+    assert!(printed.code == 1 && printed.out.contains(fault), "{}", printed.out);
+}

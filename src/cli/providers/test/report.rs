@@ -64,8 +64,12 @@ impl Report {
         if left_out > 0 {
             write!(f, ", {left_out} left out")?;
         }
-        for scene in &self.scenes {
-            for fault in &scene.faults {
+        let mut told = Vec::new();
+        for (scene, fault) in self.scenes.iter().flat_map(|scene| scene.faults.iter().map(move |fault| (scene, fault)))
+        {
+            // What is wrong in one scenario is so in the next.
+            if !told.contains(&fault) {
+                told.push(fault);
                 write!(f, "\n  {}  {}  {}", scene.name, fault.key, fault.what)?;
             }
         }

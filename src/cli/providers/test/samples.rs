@@ -27,7 +27,9 @@ pub(super) fn variables(
 }
 
 fn of_variable(provider: &Provider, name: &str, variable: &Variable) -> Option<String> {
-    let written = variable.default.clone().filter(|default| !default.is_empty());
+    // A part of a URL that may be empty is played with something in it.
+    let is_in_a_url = || provider.urls().any(|url| url.names().any(|other| other == name));
+    let written = variable.default.clone().filter(|default| !default.is_empty() || !is_in_a_url());
     let listed = || variable.allowed.first().cloned();
     let guessed = || {
         let is_root = provider.urls().any(|url| begins_with(url, name));

@@ -269,9 +269,9 @@ async fn connected(scene: &mut Scene, stage: &mut Stage<'_>) -> Option<Arc<Live>
     let good = stage.good(&tokens);
     let live = walk(scene, stage, Answer::json(&good)).await;
     scene.steps.clear();
-    if live.is_none() {
+    // What is wrong with a connection that came about all the same, `connect` tells.
+    if live.is_some() {
         scene.faults.clear();
-        scene.leave_out("nothing could be connected; `connect` says why");
     }
     live
 }
@@ -315,11 +315,11 @@ async fn renew(scene: &mut Scene, stage: &Stage<'_>, live: &Live, answer: Answer
     let outcome = stage.refresh(live).await;
     let requests = scene.hear(&stage.heard());
     let grant = live.grant();
-    if let Some(request) = requests.iter().find(|step| step.part == Some(Part::Token)) {
-        if !grant.tokens().any(|token| request.carries(token.expose())) {
-            let what = "a refresh presents neither the refresh token nor the access token";
-            scene.fault("oauth.refresh_params", what);
-        }
+    if let Some(request) = requests.iter().find(|step| step.part == Some(Part::Token))
+        && !grant.tokens().any(|token| request.carries(token.expose()))
+    {
+        let what = "a refresh presents neither the refresh token nor the access token";
+        scene.fault("oauth.refresh_params", what);
     }
     match outcome {
         Ok(Some(renewed)) => Some(renewed),

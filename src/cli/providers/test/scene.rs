@@ -128,8 +128,9 @@ pub(super) fn reason(error: &BrokerError) -> String {
 
 /// The key to look at for a failure of that reason.
 fn key_of(reason: &str) -> String {
-    const BY_WORDS: [(&str, &str); 8] = [
+    const BY_WORDS: [(&str, &str); 9] = [
         ("discovery request", "oauth.discovery"),
+        ("has nothing that fits", "oauth.discovery"),
         ("there is no access token", "oauth.token_response.access_token"),
         ("token type is not bearer", "oauth.token_response.token_type"),
         ("a token is not of", "oauth.token_response.access_token"),
