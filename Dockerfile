@@ -20,6 +20,7 @@ RUN mkdir src \
     && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')" \
     && rm -r src
 
+COPY build.rs build.rs
 COPY providers providers
 COPY src src
 # The stand-ins above are newer than the sources that a checkout brings.

@@ -1,4 +1,10 @@
-//! From configuration to a running sidecar, and from there to its end: the only place that wires.
+//! From configuration to a running sidecar, from there to the next configuration, and to its end: the only place that
+//! wires.
+
+mod fixed;
+mod parts;
+mod reload;
+mod watcher;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,14 +15,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::broker::{self, Broker, BrokerError, Network};
+use self::fixed::Fixed;
+use self::parts::{Parts, Prepared};
+use crate::broker::{self, Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::route::Via;
+use crate::server::Process;
 use crate::server::listen::{self, Drained, TlsFileError};
-use crate::server::{self, Service};
 use crate::store::{Store, StoreError};
-use crate::upstream::{Fetch, SetupError, Upstream};
+use crate::upstream::SetupError;
+
+pub use self::reload::Reloading;
 
 /// Why the sidecar does not run, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +59,10 @@ pub enum StartError {
 pub struct Running {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
-    service: Arc<Service>,
-    broker: Arc<Broker>,
-    drain: Duration,
-    drain_delay: Duration,
+    parts: Arc<Parts>,
+    /// What the configuration was at the start, as far as it is needed to follow its changes.
+    started_by: Option<reload::StartedBy>,
+    reloading: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
     serving: JoinHandle<Drained>,
@@ -60,74 +70,58 @@ pub struct Running {
 
 /// Binds, opens the store and serves. Returns once calls are answered.
 pub async fn start(config: Config, clock: Clock) -> Result<Running, StartError> {
-    let mut settings = config.server;
-    let listener = bind("server.listen", settings.listen).await?;
-    let address = local_address("server.listen", settings.listen, &listener)?;
-    let admin = match settings.admin_listen {
+    let store = Store::open(config.store.clone(), clock.clone()).await?;
+    start_with(config, store, clock).await
+}
+
+/// The same with a store that is open already; what the configuration says of one is left aside.
+pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Running, StartError> {
+    let listener = bind("server.listen", config.server.listen).await?;
+    let address = local_address("server.listen", config.server.listen, &listener)?;
+    let admin = match config.server.admin_listen {
         Some(wanted) => Some(bind("server.admin_listen", wanted).await?),
         None => None,
     };
-    let admin_address = match (&admin, settings.admin_listen) {
+    let admin_address = match (&admin, config.server.admin_listen) {
         (Some(listener), Some(wanted)) => Some(local_address("server.admin_listen", wanted, listener)?),
         _ => None,
     };
-    if config.public_url_is_derived {
-        // With port 0 only now is it known.
-        let _ = settings.public_url.set_port(Some(address.port()));
-    }
-    let public_base = format!("{}{}", settings.public_url.as_str().trim_end_matches('/'), settings.base_path);
-
-    let store = Store::open(config.store, clock.clone()).await?;
-    let broker_settings = broker::Settings {
-        public_base: public_base.clone(),
-        confirm: !settings.is_open(),
-        allow_http: config.net.allow_http,
-        token_timeout: config.net.token_timeout,
-    };
     let entropy = |error: BrokerError| StartError::Entropy(error.to_string());
     let instance = broker::random_token().map_err(entropy)?.expose()[..8].to_owned();
-    let via = Via::new(&instance);
-    let upstream = Upstream::new(&config.net)?;
-    let fetch = Fetch::new(&config.net)?;
-    let network = Network { fetch: fetch.clone(), upstream: upstream.clone(), via: via.clone() };
-    let broker = Broker::new(broker_settings, config.integrations, store, network, clock);
-    broker.sweep_periodically();
+    let network = parts::network(&config.net, Via::new(&instance))?;
+    let prepared = Prepared::new(config.server.clone(), &config, address, network)?;
+    let started_by =
+        reload::StartedBy { fixed: Fixed::of(&config), server: config.server, net: config.net, log: config.log };
 
-    let (drain, drain_delay) = (settings.drain, settings.drain_delay);
-    if settings.is_open() {
-        tracing::warn!(
-            "open mode: anybody on this machine may use every connection. Configure callers before anything else can reach it"
-        );
+    let broker = Broker::new(prepared.broker.clone(), config.integrations, store, prepared.network.clone(), clock);
+    broker.sweep_periodically();
+    if prepared.settings.is_open() {
+        say_that_it_is_open();
     }
-    let listening = listen::Options {
-        limits: settings.limits.clone(),
-        tls: settings.tls.as_ref().map(listen::tls_config).transpose()?,
-        drain,
-        malformed: server::malformed,
-    };
-    let service = Arc::new(Service::new(settings, Arc::clone(&broker), upstream, fetch, via, public_base, instance));
+    let process = Process::new(instance);
+    process.reloads().found_good(broker.now());
+    let parts = Arc::new(Parts::new(prepared, process, broker, address));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let serving = {
-        let service = Arc::clone(&service);
+        let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.listening));
         let handle = move |request, peer| {
-            let service = Arc::clone(&service);
+            let service = parts.service.load_full();
             async move { service.handle(request, peer).await }
         };
-        tokio::spawn(listen::serve(listener, listening.clone(), handle, raised(stopped)))
+        tokio::spawn(listen::serve(listener, options, handle, raised(stopped)))
     };
     if let Some(listener) = admin {
-        let service = Arc::clone(&service);
+        let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.admin_listening));
         let handle = move |request, _| {
-            let service = Arc::clone(&service);
+            let service = parts.service.load_full();
             async move { service.handle_admin(request).await }
         };
-        // Health is asked on loopback or inside a pod, in plain HTTP.
-        let listening = listen::Options { tls: None, ..listening };
-        tokio::spawn(listen::serve(listener, listening, handle, raised(admin_stopped)));
+        tokio::spawn(listen::serve(listener, options, handle, raised(admin_stopped)));
     }
-    Ok(Running { address, admin_address, service, broker, drain, drain_delay, stop, stop_admin, serving })
+    let started_by = Some(started_by);
+    Ok(Running { address, admin_address, parts, started_by, reloading: None, stop, stop_admin, serving })
 }
 
 impl Running {
@@ -143,32 +137,50 @@ impl Running {
 
     /// The broker behind it.
     pub fn broker(&self) -> &Arc<Broker> {
-        &self.broker
+        &self.parts.broker
+    }
+
+    /// From now on changes of the configuration are taken over. Nothing is done when it is followed already.
+    pub fn follow(&mut self, reloading: Reloading) {
+        if let Some(started_by) = self.started_by.take() {
+            self.reloading = Some(reload::follow(Arc::clone(&self.parts), started_by, reloading));
+        }
     }
 
     /// Ends it without dropping an accepted request inside the drain time: says that it is going, goes on accepting for
     /// the drain delay, then stops, lets requests finish, and last what must be stored: refreshes, exchanges.
     pub async fn drain(self) {
-        self.service.begin_drain();
+        let (service, broker) = (self.parts.service.load_full(), &self.parts.broker);
+        let (drain, drain_delay) = (service.settings().drain, service.settings().drain_delay);
+        service.process().begin_drain();
+        if let Some(reloading) = self.reloading {
+            reloading.abort();
+        }
         // A quarter of the drain is enough for a list to be ended properly.
-        self.broker.close(Instant::now() + self.drain_delay + self.drain * 3 / 4);
-        tokio::time::sleep(self.drain_delay).await;
+        broker.close(Instant::now() + drain_delay + drain * 3 / 4);
+        tokio::time::sleep(drain_delay).await;
         let _ = self.stop.send(true);
         if !matches!(self.serving.await, Ok(Drained::Whole)) {
             tracing::warn!("the drain time is over; requests still in flight are cut off");
         }
         let done = async {
-            while self.broker.under_way() > 0 {
+            while broker.under_way() > 0 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         // Their own time: a long call may have used the drain's up, and an answer that is not stored may be a grant
         // lost.
-        if tokio::time::timeout(self.broker.longest_duty(), done).await.is_err() {
+        if tokio::time::timeout(broker.longest_duty(), done).await.is_err() {
             tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }
         let _ = self.stop_admin.send(true);
     }
+}
+
+fn say_that_it_is_open() {
+    tracing::warn!(
+        "open mode: anybody on this machine may use every connection. Configure callers before anything else can reach it"
+    );
 }
 
 /// Ready once the flag is raised, or nobody is left to raise it.

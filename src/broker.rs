@@ -16,6 +16,7 @@ mod discovery;
 mod duty;
 mod entropy;
 mod error;
+mod finish;
 mod integration;
 mod items;
 mod limits;
@@ -45,7 +46,7 @@ pub use confirm::Confirmation;
 pub use connections::View;
 pub use entropy::random_token;
 pub use error::BrokerError;
-pub use integration::Integration;
+pub use integration::{Integration, SecretsByValue};
 pub use items::{Load, Loading};
 pub use live::{Live, LiveKey};
 pub use sessions::{PREFIX as SESSION_PREFIX, Session};
@@ -53,7 +54,7 @@ pub use visitor::Visitor;
 pub use watch::{CallOutcome, LimitMode, Standing};
 
 use crate::clock::Clock;
-use crate::model::Timestamp;
+use crate::model::{ConnectionKey, Timestamp};
 use crate::oauth::{Client, Values};
 use crate::route::Via;
 use crate::store::Store;
@@ -153,14 +154,25 @@ impl Broker {
         self.duties.under_way()
     }
 
-    /// The longest that one of them takes while the store answers: two requests for metadata, and two for its own sake.
+    /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
+    /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {
+        let finishing =
+            self.integrations().iter().any(|integration| integration.provider.protocol.asks_after_answers());
         self.configured.load().settings.token_timeout * 4
+            + if finishing { self.finishing_deadline() } else { Duration::ZERO }
+    }
+
+    /// The longest that a request for a refresh takes, with metadata before it.
+    fn refresh_deadline(&self) -> Duration {
+        self.configured.load().settings.token_timeout * 2
     }
 
     /// The longest that a refresh takes while the store answers; leases outlast it.
-    fn refresh_deadline(&self) -> Duration {
-        self.configured.load().settings.token_timeout * 2
+    fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
+        let integration = self.integration_of(key);
+        let finishing = integration.is_ok_and(|integration| integration.provider.protocol.asks_after_refreshes());
+        self.refresh_deadline() + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 
     /// The present moment, as the broker sees it.
@@ -168,7 +180,18 @@ impl Broker {
         self.clock.now()
     }
 
-    /// Our client at the integration's provider.
+    /// Our client at the integration's provider, with the secret that holds for a connection of these values.
+    fn client_for(
+        &self,
+        integration: &Integration,
+        variables: &BTreeMap<String, String>,
+        captured: &BTreeMap<String, String>,
+    ) -> Result<Client, BrokerError> {
+        let secret = integration.client_secret_for(variables, captured).cloned();
+        Ok(Client { secret, ..self.client(integration)? })
+    }
+
+    /// The same before anything is known of a connection.
     fn client(&self, integration: &Integration) -> Result<Client, BrokerError> {
         if let Some(missing) = &integration.missing {
             return Err(BrokerError::NotConfigured(missing.clone()));

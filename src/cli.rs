@@ -7,6 +7,8 @@ mod demo;
 mod healthcheck;
 mod items;
 mod keys;
+mod providers;
+mod schema;
 mod serve;
 mod sidecar;
 mod terminal;
@@ -17,6 +19,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::sync::mpsc;
 
 use crate::config::Problems;
 use crate::model::IntegrationName;
@@ -60,6 +63,10 @@ enum Command {
     Connect(connect::Arguments),
     /// Print a connection's items as lines of JSON
     Items(items::Arguments),
+    /// The providers that are known; a file for a new one
+    Providers(providers::Arguments),
+    /// Print a JSON Schema of config.toml or of provider files, for editors
+    Schema(schema::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
@@ -83,17 +90,27 @@ enum Failure {
 }
 
 /// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with
-/// the first of them; only the commands that serve call it.
-pub async fn run<S>(arguments: Arguments, environment: Environment, stop: impl FnOnce() -> io::Result<S>) -> ExitCode
+/// the first of them; `hangups` for SIGHUP, and gives a message for each. Only the commands that serve call them.
+pub async fn run<S>(
+    arguments: Arguments,
+    environment: Environment,
+    stop: impl FnOnce() -> io::Result<S>,
+    hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
+) -> ExitCode
 where
     S: Future<Output = ()>,
 {
     let outcome = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(arguments, environment, stop).await,
+        Command::Serve(arguments) => serve::run(arguments, environment, stop, hangups).await,
         Command::Check(arguments) => check::run(arguments, environment),
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
+        Command::Providers(arguments) => providers::run(arguments, environment).await,
+        Command::Schema(arguments) => {
+            schema::run(&arguments);
+            Ok(())
+        }
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };
@@ -179,6 +196,9 @@ mod tests {
         check("keyferry --config a.toml", Some("Some(\"a.toml\")"));
         check("keyferry serve --config a.toml", Some("Some(\"a.toml\")"));
         check("keyferry check", Some("Check"));
+        check("keyferry providers list --json", Some("Providers"));
+        check("keyferry providers new acme --issuer https://as.example", Some("Providers"));
+        check("keyferry providers new Acme", None);
         check("keyferry keys new --name crm", Some("Keys"));
         check("keyferry keys new --name CRM", None);
         check("keyferry connect sessions", None);

@@ -4,25 +4,29 @@
 
 mod app;
 mod callers;
+mod catalogue;
 mod document;
 mod environment;
 mod integrations;
 mod library;
+mod merged;
 mod net;
 mod problem;
 mod provider;
 mod reader;
+mod schema;
 mod secrets;
 mod server;
 mod sources;
 mod store;
+mod trial;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use self::document::{Document, Layer};
 use self::environment::FreeNames;
-use self::library::{Files, Library};
+use self::library::{Files, Folder, Library};
 use self::problem::{Fault, Place, Report};
 use self::reader::{Context, Table};
 use self::secrets::Environment;
@@ -30,12 +34,18 @@ use crate::broker::Integration;
 use crate::model::ProviderId;
 use crate::{telemetry, upstream};
 
+pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
+pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::schema::{config_schema, provider_schema};
+#[cfg(test)]
+pub(crate) use self::sources::Reading;
 pub use self::sources::Sources;
+pub use self::trial::{Trial, TrialClient};
 
 /// The file that is read when none is named, if it is there.
-const DEFAULT_FILE: &str = "config.toml";
+pub const DEFAULT_FILE: &str = "config.toml";
 
 /// What to read.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +118,7 @@ pub fn load_with_sources(request: LoadRequest) -> Loaded {
         Ok(file) => merged(file.as_ref(), &request.directory, &request.overrides, &context),
         // Nothing in it can be trusted, so only the other files are looked at.
         Err(()) => {
-            let folder = library::Folder { path: request.directory.join("providers"), named: None };
+            let folder = Folder { path: request.directory.join("providers"), named: None };
             Library::compile(&Files::read(&folder, &context), false, &context);
             None
         }
@@ -162,7 +172,17 @@ fn config_file(named: Option<&Path>, directory: &Path, context: &Context<'_>) ->
     }
 }
 
-fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+/// Everything that was written, before any of it is checked.
+struct Gathered {
+    /// The file, the environment and the flags.
+    document: Document,
+    /// Where the operator's provider files are, or would be.
+    folder: Folder,
+    files: Files,
+    allow_http: bool,
+}
+
+fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Gathered {
     let flags: Vec<Layer> = overrides
         .iter()
         .map(|Override { flag, key, value }| {
@@ -189,7 +209,12 @@ fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], contex
     let document = merge(&environment::layers(context, directory, &names));
     let allow_http =
         Table::read(&document, &ahead, |table| table.table("net", "", |table| table.boolean("allow_http", "")));
-    let library = Library::compile(&files, allow_http.unwrap_or(false), context);
+    Gathered { document, folder, files, allow_http: allow_http.unwrap_or(false) }
+}
+
+fn merged(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Option<Config> {
+    let Gathered { document, files, allow_http, .. } = gather(file, directory, overrides, context);
+    let library = Library::compile(&files, allow_http, context);
     Table::read(&document, context, |table| read(table, &library))
 }
 

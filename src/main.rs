@@ -9,6 +9,7 @@ use keyferry::cli::{self, Arguments};
 use keyferry::telemetry;
 use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// 128 and the number of SIGINT, as shells write it.
 const IMPATIENT: i32 = 130;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(cli::run(arguments, environment, stop_signal))
+    runtime.block_on(cli::run(arguments, environment, stop_signal, hangups))
 }
 
 /// A core file would hold every token in memory. Where the limit cannot be set, it is already lower or the sandbox
@@ -63,4 +64,17 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             }
         });
     })
+}
+
+/// Listens from now on, to the end of the process; one message for SIGHUP, and for any number of them that come before
+/// it is taken.
+fn hangups() -> io::Result<mpsc::Receiver<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(receiver)
 }

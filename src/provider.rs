@@ -59,6 +59,8 @@ impl Provider {
         ]
         .into_iter()
         .flatten()
+        .chain(protocol.token_exchange.iter().map(|exchange| &exchange.url))
+        .chain(protocol.discovery.iter().map(|discovery| &discovery.url))
         .chain([&self.api.base_url])
     }
 }

@@ -9,6 +9,7 @@ use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 /// The `[log]` table.
@@ -27,6 +28,25 @@ pub enum Format {
     Json,
     /// For people.
     Text,
+}
+
+/// Logging that was started.
+pub struct Logs {
+    set: Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
+}
+
+impl Logs {
+    /// From now on this is logged.
+    ///
+    /// # Errors
+    ///
+    /// The filter cannot be read; then everything stays as it is.
+    pub fn set_level(&self, level: &str) -> Result<(), TelemetryError> {
+        let filter = EnvFilter::try_new(level)?;
+        // Fails only when the subscriber is gone, and then nobody logs any more.
+        let _ = (self.set)(filter);
+        Ok(())
+    }
 }
 
 /// Why logging could not be started.
@@ -48,11 +68,13 @@ impl Default for Settings {
 
 /// Starts logging for the rest of the process. Fields stand at the top level of a JSON line, beside `timestamp` (RFC
 /// 3339, UTC), `level`, `target` and `message`.
-pub fn start(settings: &Settings) -> Result<(), TelemetryError> {
+pub fn start(settings: &Settings) -> Result<Logs, TelemetryError> {
     let filter = EnvFilter::try_new(&settings.level)?;
     let colours = io::stderr().is_terminal();
     let format = settings.format.unwrap_or(if colours { Format::Text } else { Format::Json });
-    Ok(subscriber(format, filter, colours, Stderr).try_init()?)
+    let (subscriber, logs) = subscriber(format, filter, colours, Stderr);
+    subscriber.try_init()?;
+    Ok(logs)
 }
 
 /// Logs where a panic happened, and never what it said: a message may quote the value that it choked on.
@@ -71,14 +93,28 @@ fn report(panic: &PanicHookInfo<'_>) {
     }
 }
 
-fn subscriber<W>(format: Format, filter: EnvFilter, colours: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(
+    format: Format,
+    filter: EnvFilter,
+    colours: bool,
+    writer: W,
+) -> (Box<dyn Subscriber + Send + Sync>, Logs)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(OneLine(writer));
     match format {
-        Format::Json => Box::new(builder.with_ansi(false).json().flatten_event(true).with_span_list(false).finish()),
-        Format::Text => Box::new(builder.with_ansi(colours).finish()),
+        Format::Json => {
+            let builder = builder.with_ansi(false).json().flatten_event(true).with_span_list(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), Logs { set: Box::new(move |filter| handle.reload(filter)) })
+        }
+        Format::Text => {
+            let builder = builder.with_ansi(colours).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()), Logs { set: Box::new(move |filter| handle.reload(filter)) })
+        }
     }
 }
 
@@ -161,7 +197,7 @@ mod tests {
 
     fn logged(format: Format, level: &str, log: impl FnOnce()) -> String {
         let sink = Sink::default();
-        let subscriber = subscriber(format, EnvFilter::new(level), false, sink.clone());
+        let (subscriber, _) = subscriber(format, EnvFilter::new(level), false, sink.clone());
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().expect("nobody panics with the lock").clone();
         String::from_utf8(bytes).expect("text")
@@ -186,6 +222,20 @@ mod tests {
             assert_eq!(log.matches(['\n', '\r']).count(), 1, "{log:?}");
             assert!(log.ends_with('\n'), "{log:?}");
         }
+    }
+
+    #[test]
+    fn the_level_may_change() {
+        let sink = Sink::default();
+        let (subscriber, logs) = subscriber(Format::Text, EnvFilter::new("warn"), false, sink.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("unheard");
+            assert!(logs.set_level("keyferry=loud").is_err());
+            logs.set_level("info").expect("a level");
+            tracing::info!("heard");
+        });
+        let log = String::from_utf8(sink.0.lock().expect("nobody panics with the lock").clone()).expect("text");
+        assert!(log.contains("heard") && !log.contains("unheard"), "{log}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod response;
 mod tls;
 mod wire;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +62,9 @@ pub struct Settings {
     pub pool_idle_timeout: Duration,
     /// Deadline of a whole token, revocation or discovery request.
     pub token_timeout: Duration,
+    /// Where everything is dialled instead, in plain and unchecked, whatever its URL says: whoever plays the provider
+    /// of `keyferry providers test`, on this machine. No key of config.toml sets it.
+    pub stage: Option<SocketAddr>,
 }
 
 /// One entry of `[net] allow`.
@@ -96,6 +99,7 @@ impl Default for Settings {
             pool_idle_per_host: 128,
             pool_idle_timeout: Duration::from_secs(60),
             token_timeout: Duration::from_secs(20),
+            stage: None,
         }
     }
 }

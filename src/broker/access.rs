@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::live::Ticket;
 use super::record::Stored;
 use super::single_flight::{Entry as FlightEntry, Outcome, SingleFlight, Waiter};
-use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, values};
+use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, entropy, values};
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::Values;
 use crate::route::Ready;
@@ -38,7 +38,7 @@ impl Broker {
         let key = &self.holder(key)?;
         let live = match self.load(key).await {
             Err(BrokerError::NotConnected) if key.person.is_nobody() => {
-                return self.outcome_of(self.enter(key, None)?).await;
+                return self.outcome_of(key, self.enter(key, None)?).await;
             }
             loaded => loaded?,
         };
@@ -82,11 +82,12 @@ impl Broker {
     }
 
     async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
-        self.outcome_of(self.enter(&live.connection.key, Some(live))?).await
+        let key = &live.connection.key;
+        self.outcome_of(key, self.enter(key, Some(live))?).await
     }
 
-    async fn outcome_of(&self, waiter: Waiter) -> Outcome {
-        match tokio::time::timeout(self.patience(), waiter.outcome()).await {
+    async fn outcome_of(&self, key: &ConnectionKey, waiter: Waiter) -> Outcome {
+        match tokio::time::timeout(self.patience(key), waiter.outcome()).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 // The refresh goes on without us. Whether the store or the provider keeps it decides what to say.
@@ -123,16 +124,17 @@ impl Broker {
         }
     }
 
-    /// How long a caller waits for a refresh: two token requests, since another replica's may come first.
-    fn patience(&self) -> Duration {
-        self.refresh_deadline() + Duration::from_secs(2)
+    /// How long a caller waits for a refresh: two token requests, since another replica's may come first, and what
+    /// follows them.
+    fn patience(&self, key: &ConnectionKey) -> Duration {
+        self.whole_refresh_deadline(key) + Duration::from_secs(2)
     }
 
     /// The connection as the store has it now.
     pub(super) async fn load(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
         let ticket = self.live.ticket();
         let entry = self.store.get(&connections::key(key)).await?.ok_or(BrokerError::NotConnected)?;
-        let stored = Stored::decode(&entry.value)?;
+        let stored = self.decoded(&entry.value)?;
         // A grant of the integration's own is not worth it: the next one costs a request and nobody's consent.
         if !key.person.is_nobody()
             && let Some((newer, version)) = self.write_back(&stored, entry.version).await?
@@ -153,17 +155,15 @@ impl Broker {
         let grant = stored.grant.clone().ok_or(BrokerError::NotConnected)?;
         let integration = self.integration_of(&stored.connection.key)?;
         let ready = self.ready(&integration, &stored, &grant)?;
+        let leeway = integration.provider.protocol.refresh_leeway;
         let watched = self.budget_of(&stored.connection.key)?;
-        Ok(self.live.put(ticket, stored, grant, version, ready, watched))
+        Ok(self.live.put(ticket, stored, (grant, leeway), version, ready, watched))
     }
 
     fn ready(&self, integration: &Integration, stored: &Stored, grant: &Grant) -> Result<Arc<Ready>, BrokerError> {
-        let client = self.client(integration)?;
-        let values = Values {
-            access_token: Some(&grant.access_token),
-            captured: Some(&grant.captured),
-            ..values(&client, &stored.variables)
-        };
+        let client = self.client_for(integration, &stored.variables, &grant.captured)?;
+        let random = entropy::random_token()?;
+        let values = Values { random: Some(random.expose()), ..values(&client, &stored.variables).with_grant(grant) };
         Ready::prepare(&integration.provider.api, |name| values.get(name), true)
             .map(|ready| Arc::new(ready.presenting(integration.certificate.as_ref())))
             .map_err(|error| BrokerError::Internal(format!("the provider file does not fit this connection: {error}")))

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
 use super::{Broker, BrokerError, Integration, Settings, Visitor, entropy, values};
 use crate::model::{ConnectionKey, Secret};
-use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url};
+use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url, check_wishes};
 use crate::store::{Expected, Key, Kind, Written};
 
 /// How long an authorization may take from its beginning to its callback.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
 
 /// A wish to connect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Begin {
     /// Integration and person.
     pub key: ConnectionKey,
@@ -24,6 +24,8 @@ pub struct Begin {
     pub scopes: Option<Vec<String>>,
     /// The person's values for the provider's variables.
     pub variables: BTreeMap<String, String>,
+    /// The caller's own parameters of the authorization request; an empty value is none.
+    pub authorization_params: BTreeMap<String, String>,
 }
 
 /// The URL to open.
@@ -50,6 +52,10 @@ impl Broker {
         let integration = self.integration_of(&begin.key)?;
         integration.refuse_without_people("there is nothing to connect.")?;
         let client = self.client(&integration)?;
+        let mut wishes = begin.authorization_params;
+        wishes.retain(|_, value| !value.is_empty());
+        check_wishes(&integration.provider.protocol, &wishes)
+            .map_err(|error| BrokerError::Invalid(error.to_string()))?;
         let flow = FlowRecord {
             integration: begin.key.integration.as_str().to_owned(),
             org: begin.key.person.org.as_str().to_owned(),
@@ -57,6 +63,7 @@ impl Broker {
             return_to: begin.return_to,
             scopes: begin.scopes.unwrap_or(client.scopes),
             variables: variables(&integration, begin.variables)?,
+            authorization_params: wishes,
         };
         let Settings { confirm, public_base: base, .. } = self.configured.load().settings.clone();
         if !confirm {
@@ -124,6 +131,7 @@ impl Broker {
                 random: Some(random.expose()),
                 ..values(&client, &flow.variables)
             },
+            wishes: &flow.authorization_params,
         };
         let url = authorization_url(protocol, &endpoints, request);
         let record = PendingRecord {

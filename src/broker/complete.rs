@@ -7,7 +7,7 @@ use super::begin::{LIFETIME, key_of};
 use super::record::{self, FlowRecord, GrantRecord, PendingRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError, Integration, Visitor, connections, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
-use crate::oauth::{self, Callback, Redirect, Values};
+use crate::oauth::{self, Callback, EndpointError, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
 
 /// How a callback with a known state ended.
@@ -46,7 +46,7 @@ impl Broker {
         cookies: Vec<(String, String)>,
         visitor: Visitor,
     ) -> Result<Completed, BrokerError> {
-        let redirect = Redirect::parse(query)?;
+        let redirect = Redirect::parse(query, &integration.provider.protocol.callback)?;
         let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
         self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies, &visitor).await }).await
     }
@@ -98,10 +98,12 @@ impl Broker {
         let client = self.client(integration)?;
         let flow = pending.flow;
         let endpoints = self.endpoints(integration, &client, &flow.variables, None).await?;
+        let state = redirect.state.clone();
         let (code, captured) = match redirect.accept(protocol, &endpoints)? {
             Callback::Code { code, captured } => (code, captured),
             Callback::Denied(reason) => return Err(BrokerError::Denied(reason)),
         };
+        let client = self.client_for(integration, &flow.variables, &captured)?;
         // A captured value may choose the token endpoint's host, from the file's closed map only.
         let endpoints = if captured.is_empty() {
             endpoints
@@ -110,10 +112,14 @@ impl Broker {
             variables.extend(captured.clone());
             self.endpoints(integration, &client, &variables, None).await?
         };
+        if endpoints.token.is_empty() {
+            return Err(EndpointError::NoValue("token_endpoint").into());
+        }
         let verifier = pending.verifier.map(Secret::new);
         let random = entropy::random_token()?;
         let values = Values {
             code: Some(&code),
+            state: Some(&state),
             captured: Some(&captured),
             random: Some(random.expose()),
             signing: Some(entropy::signing(self.clock.now())),
@@ -130,12 +136,14 @@ impl Broker {
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);
         }
-        match visitor.began(&flow)? {
-            Some(true) => self.activate(&flow, grant).await.map(Outcome::Active),
-            Some(false) => {
-                self.refuse(&flow, &grant, visitor).await?;
-                Err(visitor.refusal())
-            }
+        let is_theirs = visitor.began(&flow)?;
+        if is_theirs == Some(false) {
+            self.refuse(&flow, &grant, visitor).await?;
+            return Err(visitor.refusal());
+        }
+        let grant = self.finish_connect(integration, &flow, grant).await?;
+        match is_theirs {
+            Some(_) => self.activate(&flow, grant).await.map(Outcome::Active),
             None if self.configured.load().settings.confirm => self.hold(flow, &grant).await.map(Outcome::Unconfirmed),
             None => self.activate(&flow, grant).await.map(Outcome::Active),
         }

@@ -119,7 +119,7 @@ impl Broker {
     }
 
     /// The ways out, as they are now.
-    pub(super) fn network(&self) -> Network {
+    pub fn network(&self) -> Network {
         self.configured.load().network.clone()
     }
 }

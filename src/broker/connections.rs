@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::record::{self, Stored};
 use super::{Broker, BrokerError};
 use crate::model::{Connection, ConnectionKey, Grant, IntegrationName, Timestamp};
+use crate::oauth::complete_captures;
 use crate::store::{Event, Key, Kind};
 
 /// A connection and what of its grant may be shown.
@@ -21,7 +22,7 @@ pub struct View {
     pub expires_at: Option<Timestamp>,
     /// Names the authorization that brought the grant: another one after each connecting, the same after each refresh.
     pub authorization: Option<String>,
-    /// Values captured from callback and token answers. Captures named in a file hold no token.
+    /// Values captured from callback, answers and discovery. Captures named in a file hold no token.
     pub captured: std::collections::BTreeMap<String, String>,
 }
 
@@ -67,7 +68,16 @@ impl Broker {
 
     pub(super) async fn stored(&self, connection: &ConnectionKey) -> Result<Option<(Stored, u64)>, BrokerError> {
         let Some(entry) = self.store.get(&key(connection)).await? else { return Ok(None) };
-        Ok(Some((Stored::decode(&entry.value)?, entry.version)))
+        Ok(Some((self.decoded(&entry.value)?, entry.version)))
+    }
+
+    /// A stored connection, with what its provider file has learned to capture since it was written.
+    pub(super) fn decoded(&self, bytes: &[u8]) -> Result<Stored, BrokerError> {
+        let mut stored = Stored::decode(bytes)?;
+        if let (Some(grant), Ok(integration)) = (&mut stored.grant, self.integration_of(&stored.connection.key)) {
+            complete_captures(&integration.provider.protocol, grant);
+        }
+        Ok(stored)
     }
 
     /// Tells every replica, this one included, that a connection has another version. A message that is lost is made

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Broker, BrokerError, Integration, values};
 use crate::mapping::Encoding;
 use crate::model::{Grant, Timestamp};
-use crate::oauth::{Client, Endpoints, Metadata, Values};
+use crate::oauth::{Client, Endpoints, Metadata};
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 
@@ -39,11 +39,8 @@ impl Broker {
         grant: Option<&Grant>,
     ) -> Result<Endpoints, BrokerError> {
         let protocol = &integration.provider.protocol;
-        let values = Values {
-            access_token: grant.map(|grant| &grant.access_token),
-            captured: grant.map(|grant| &grant.captured),
-            ..values(client, variables)
-        };
+        let values = values(client, variables);
+        let values = grant.map_or(values, |grant| values.with_grant(grant));
         let written = (protocol.authorization_endpoint.is_some() || protocol.grant_type.is_clients_own())
             && protocol.token_endpoint.is_some()
             && protocol.revocation_endpoint.is_some()

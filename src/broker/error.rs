@@ -48,6 +48,12 @@ pub enum BrokerError {
         /// When it is worth another try.
         retry_after: Option<Duration>,
     },
+    /// A request that learns where to call failed, or its answer says too little.
+    #[error("the connection could not be finished: {0}")]
+    Undiscovered(String),
+    /// The account has nothing that fits what the person asked for.
+    #[error("the account has nothing that fits what was asked for")]
+    NothingFits,
     /// The address check refused to dial.
     #[error("the address is blocked: {0}")]
     Blocked(String),

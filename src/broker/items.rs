@@ -76,7 +76,7 @@ impl Broker {
             }
         };
         let options = Options {
-            connection: live.known_values(),
+            connection: live.known_values(&integration.provider.protocol.variables),
             base_url: live.ready.base_url(),
             types: types.clone(),
             position,

@@ -1,9 +1,11 @@
 //! Live tokens in memory: bounded, read without a lock held across await, and invalidated when any replica changes a
 //! connection. The store is the truth; this is what makes a call cost no lookup there.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -12,6 +14,7 @@ use super::budget::Budget;
 use super::record::Stored;
 use super::watch::Watch;
 use crate::model::{Connection, ConnectionKey, Freshness, Grant, IntegrationName, Timestamp};
+use crate::oauth::Variable;
 use crate::route::Ready;
 
 /// Most connections whose tokens are kept in memory; further ones push out those that are not called.
@@ -28,7 +31,9 @@ pub struct Live {
     /// What is watched of its integration, and the rules that it was prepared by.
     pub(super) watch: Arc<Watch>,
     pub(super) grant: Grant,
-    pub(super) variables: std::collections::BTreeMap<String, String>,
+    /// How long before its end the token is due, where the provider's file says.
+    leeway: Option<Duration>,
+    pub(super) variables: BTreeMap<String, String>,
     /// The version of the record that it came from.
     pub(super) version: u64,
     /// When it was last compared with the store, as counted by the cache.
@@ -59,19 +64,26 @@ impl Equivalent<ConnectionKey> for LiveKey<'_> {
 }
 
 impl Live {
+    /// What the person gave, as it was understood.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
     /// How old its token is.
-    pub fn age(&self, now: Timestamp) -> std::time::Duration {
+    pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.grant.obtained_at)
     }
 
-    /// What was captured when it was connected, and the person's variables: `$conn` of a provider file.
-    pub(super) fn known_values(&self) -> serde_json::Value {
-        let values = self.variables.iter().chain(&self.grant.captured);
+    /// What was captured when it was connected, and the person's variables but for secrets: `$conn` of a provider file.
+    pub(super) fn known_values(&self, rules: &BTreeMap<String, Variable>) -> serde_json::Value {
+        let is_secret = |name: &str| rules.get(name).is_some_and(|rule| rule.secret);
+        let variables = self.variables.iter().filter(|(name, _)| !is_secret(name));
+        let values = variables.chain(&self.grant.captured);
         values.map(|(name, value)| (name.clone(), serde_json::Value::String(value.clone()))).collect()
     }
 
     pub(super) fn freshness(&self, now: Timestamp) -> Freshness {
-        self.grant.freshness(now)
+        self.grant.freshness(now, self.leeway)
     }
 }
 
@@ -118,7 +130,7 @@ impl LiveCache {
         &self,
         ticket: Ticket,
         stored: Stored,
-        grant: Grant,
+        (grant, leeway): (Grant, Option<Duration>),
         version: u64,
         ready: Arc<Ready>,
         (budget, watch): (Arc<Budget>, Arc<Watch>),
@@ -130,6 +142,7 @@ impl LiveCache {
             budget,
             watch,
             grant,
+            leeway,
             version,
             ticket,
             refresh_started: AtomicBool::new(false),

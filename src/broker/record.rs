@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 /// A connection with its grant.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Stored {
     pub(super) connection: Connection,
     /// `None` once disconnected.
@@ -51,6 +51,12 @@ pub(super) struct GrantRecord {
     #[serde(default)]
     subject: Option<String>,
     captured: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    extra: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unfinished: Option<Box<Self>>,
 }
 
 /// An authorization under way: what the callback needs, under its state.
@@ -73,6 +79,9 @@ pub(super) struct FlowRecord {
     pub(super) return_to: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) variables: BTreeMap<String, String>,
+    /// The caller's own parameters of the authorization request.
+    #[serde(default)]
+    pub(super) authorization_params: BTreeMap<String, String>,
 }
 
 /// A start link that nobody opened yet.
@@ -200,6 +209,7 @@ impl FlowRecord {
             return_to: None,
             scopes: Vec::new(),
             variables: variables.clone(),
+            authorization_params: BTreeMap::new(),
         }
     }
 
@@ -230,6 +240,9 @@ impl From<&Grant> for GrantRecord {
             refresh_expires_at: grant.refresh_expires_at.map(Timestamp::unix_millis),
             subject: grant.subject.clone(),
             captured: grant.captured.clone(),
+            extra: grant.extra.iter().map(|(name, token)| (name.clone(), token.expose().to_owned())).collect(),
+            answer: grant.answer.as_ref().map(|answer| answer.expose().to_owned()),
+            unfinished: grant.unfinished.as_deref().map(|unfinished| Box::new(Self::from(unfinished))),
         }
     }
 }
@@ -246,6 +259,37 @@ impl From<GrantRecord> for Grant {
             refresh_expires_at: record.refresh_expires_at.map(Timestamp::from_unix_millis),
             subject: record.subject,
             captured: record.captured,
+            extra: record.extra.into_iter().map(|(name, token)| (name, Secret::new(token))).collect(),
+            answer: record.answer.map(Secret::new),
+            unfinished: record.unfinished.map(|unfinished| Box::new(Self::from(*unfinished))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_survives_its_record() {
+        let refreshed =
+            Grant { access_token: Secret::new("B"), refresh_token: Some(Secret::new("S")), ..Grant::default() };
+        let grant = Grant {
+            access_token: Secret::new("A"),
+            extra: BTreeMap::from([("user".into(), Secret::new("U"))]),
+            answer: Some(Secret::new(r#"{"team":7}"#)),
+            unfinished: Some(Box::new(refreshed)),
+            ..Grant::default()
+        };
+        let text = encode(&GrantRecord::from(&grant)).expect("JSON");
+        assert_eq!(Grant::from(decode::<GrantRecord>(&text).expect("a record")), grant);
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let text = br#"{"authorization":"a","access_token":"A","refresh_token":null,"scopes":[],"obtained_at":1,
+            "expires_at":null,"refresh_expires_at":null,"captured":{}}"#;
+        let grant = Grant::from(decode::<GrantRecord>(text).expect("a record"));
+        assert_eq!((grant.access_token, grant.extra.len(), grant.unfinished), (Secret::new("A"), 0, None));
     }
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 
-use super::record::Stored;
+use super::finish::Hindrance;
+use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
-use super::{Broker, BrokerError, Integration, connections, entropy, values};
+use super::{Broker, BrokerError, Integration, Live, connections, entropy, values};
 use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
@@ -32,7 +33,7 @@ impl Broker {
         );
         // Longer than the deadline of the token request and the writes around it, so that a holder that still works is
         // never overtaken.
-        let lifetime = self.refresh_deadline() + Duration::from_secs(10);
+        let lifetime = self.whole_refresh_deadline(key) + Duration::from_secs(10);
         let give_up = tokio::time::Instant::now() + lifetime + Duration::from_secs(5);
         loop {
             if let Some(lease) = self.store.lease(&name, lifetime).await? {
@@ -64,29 +65,39 @@ impl Broker {
     async fn refresh_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
         let live = self.load(key).await?;
         let now = self.clock.now();
-        if live.version != stale && live.freshness(now) == Freshness::Fresh {
+        if live.version != stale && live.freshness(now) == Freshness::Fresh && live.grant.unfinished.is_none() {
             return Ok(live);
         }
         let integration = self.integration_of(key)?;
-        let stored = Stored {
-            connection: live.connection.clone(),
-            grant: Some(live.grant.clone()),
-            variables: live.variables.clone(),
-        };
+        let stored = stored_of(&live);
+        if let Some(outcome) = self.resume_refresh(&integration, &live).await {
+            return outcome;
+        }
         if !integration.provider.protocol.can_refresh(&live.grant) {
             return self.end(stored, live.version, "there is nothing to refresh it with").await;
         }
         let asked_at = self.clock.now();
         // Discovery may come before the request; together they stay inside the lease.
         let asked =
-            tokio::time::timeout(self.refresh_deadline(), self.ask_refresh(&integration, &stored, &live.grant)).await;
+            tokio::time::timeout(self.refresh_deadline(), self.ask_refresh(&integration, &stored, live.grant.newest()))
+                .await;
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
             Err(error) => return Err(self.pause_refreshes(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
-        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, &live.grant, asked_at) {
+        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, live.grant.newest(), asked_at) {
+            Ok(refreshed) if protocol.finishes(&refreshed) => {
+                // Stored before the requests that follow it: a rotated refresh token must not hang on their success.
+                let unfinished = Grant { unfinished: Some(Box::new(refreshed)), ..live.grant.clone() };
+                let live = self.persist(stored, live.version, unfinished).await?;
+                let Some(refreshed) = live.grant.unfinished.as_deref() else { return Ok(live) };
+                match self.finish(&integration, &live, refreshed).await {
+                    Ok(finished) => self.persist(stored_of(&live), live.version, finished).await,
+                    Err(hindrance) => Err(self.pause_refreshes(key, hindrance.into(), None)),
+                }
+            }
             Ok(grant) => self.persist(stored, live.version, grant).await,
             Err(error @ TokenError::Terminal { .. }) => {
                 // Perhaps somebody else refreshed or reconnected while we asked; then theirs counts.
@@ -98,6 +109,33 @@ impl Broker {
             }
             Err(error) => Err(self.pause_after(key, error, &answer)),
         }
+    }
+
+    /// Goes on where an earlier refresh stopped, which brought a token and did not get to make it usable. `None` when there
+    /// is none, or the token is past its end, or the provider does not take it any more: then it takes another refresh.
+    async fn resume_refresh(self: &Arc<Self>, integration: &Arc<Integration>, live: &Live) -> Option<Outcome> {
+        let refreshed = live.grant.unfinished.as_deref()?;
+        if refreshed.freshness(self.clock.now(), None) == Freshness::Expired {
+            return None;
+        }
+        match self.finish(integration, live, refreshed).await {
+            Ok(finished) => Some(self.persist(stored_of(live), live.version, finished).await),
+            Err(Hindrance::Passing(error)) => Some(Err(self.pause_refreshes(&live.connection.key, error, None))),
+            Err(Hindrance::Lasting(error)) => {
+                tracing::warn!(integration = %integration.name, %error, "what a refresh brought is of no use; it is refreshed again");
+                None
+            }
+        }
+    }
+
+    async fn finish(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        live: &Live,
+        refreshed: &Grant,
+    ) -> Result<Grant, Hindrance> {
+        let flow = FlowRecord::of(&live.connection.key, &live.variables);
+        self.finish_refresh(integration, &flow, refreshed.clone()).await
     }
 
     /// The pause after an answer that brought no token, for as long as that asks.
@@ -115,7 +153,7 @@ impl Broker {
         stored: &Stored,
         grant: &Grant,
     ) -> Result<FetchResponse, BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;
         let values = oauth::Values {
@@ -140,7 +178,9 @@ impl Broker {
                 Ok(Written::Stored(written)) => {
                     let live = self.keep(ticket, stored, written)?;
                     self.tell(&key, written).await;
-                    tracing::info!(integration = %key.integration, connection.id = %live.connection.id, "token refreshed");
+                    if live.grant.unfinished.is_none() {
+                        tracing::info!(integration = %key.integration, connection.id = %live.connection.id, "token refreshed");
+                    }
                     return Ok(live);
                 }
                 Ok(Written::Conflict) => {
@@ -149,7 +189,7 @@ impl Broker {
                         self.revoke_later(&key, &stored.variables, &grant).await;
                         return Err(BrokerError::NotConnected);
                     };
-                    match current.grant.as_ref().map(|current| current.access_token == grant.access_token) {
+                    match current.grant.as_ref().map(|current| is_same_state(current, &grant)) {
                         // An earlier attempt whose answer was lost has written it after all.
                         Some(true) => return self.keep(ticket, current, at),
                         None => {
@@ -199,11 +239,7 @@ impl Broker {
     pub(super) async fn write_back(&self, stored: &Stored, version: u64) -> Result<Option<(Stored, u64)>, BrokerError> {
         let key = &stored.connection.key;
         let Some(known) = self.live.last_known(key) else { return Ok(None) };
-        let ours = Stored {
-            connection: known.connection.clone(),
-            grant: Some(known.grant.clone()),
-            variables: known.variables.clone(),
-        };
+        let ours = stored_of(&known);
         // Versions only grow, so a lower one is an older state come back. Clocks of replicas are not compared.
         if version >= known.version || !is_same_authorization(stored, &ours) {
             return Ok(None);
@@ -233,6 +269,17 @@ impl Broker {
     }
 }
 
+/// What memory holds of a connection, as it is stored.
+fn stored_of(live: &Live) -> Stored {
+    Stored { connection: live.connection.clone(), grant: Some(live.grant.clone()), variables: live.variables.clone() }
+}
+
+/// Whether both hold the same tokens, in use or not.
+fn is_same_state(one: &Grant, other: &Grant) -> bool {
+    let unfinished = |grant: &Grant| grant.unfinished.as_ref().map(|unfinished| unfinished.access_token.clone());
+    one.access_token == other.access_token && unfinished(one) == unfinished(other)
+}
+
 /// Whether both are states of one active connection.
 fn is_same_authorization(stored: &Stored, ours: &Stored) -> bool {
     stored.connection.id == ours.connection.id && stored.connection.status == ConnectionStatus::Active
@@ -244,7 +291,7 @@ fn authorization(stored: &Stored) -> Option<&String> {
 
 /// Whether the record says that the grant which we have just refreshed is refused for good.
 fn was_given_up(current: &Stored, refreshed_from: &Option<Grant>) -> bool {
-    let refresh_token = |grant: &Option<Grant>| grant.as_ref().and_then(|grant| grant.refresh_token.clone());
+    let refresh_token = |grant: &Option<Grant>| grant.as_ref().and_then(|grant| grant.newest().refresh_token.clone());
     current.connection.status == ConnectionStatus::ReconnectRequired
         && refresh_token(&current.grant).is_some()
         && refresh_token(&current.grant) == refresh_token(refreshed_from)

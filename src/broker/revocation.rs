@@ -47,7 +47,7 @@ impl Broker {
             v: 1,
             flow: FlowRecord::of(key, variables),
             asked,
-            grant: GrantRecord::from(grant),
+            grant: GrantRecord::from(grant.newest()),
             attempts: 0,
             // The sweep of any replica waits for the attempt that follows at once.
             not_before: self.clock.now().plus(Duration::from_secs(60)).unix_millis(),
@@ -120,7 +120,7 @@ impl Broker {
     ) -> Result<bool, BrokerError> {
         let reach = integration.provider.protocol.revocation.scope;
         if let Some((stored, _)) = self.stored(key).await?
-            && let Some(living) = living(&stored)
+            && let Some(living) = living(&stored).map(Grant::newest)
         {
             let other_account = living.subject.is_some() && grant.subject.is_some() && living.subject != grant.subject;
             // A provider may give the same refresh token to each authorization of an account.
@@ -165,7 +165,7 @@ impl Broker {
         variables: &BTreeMap<String, String>,
         grant: &Grant,
     ) -> Result<(), BrokerError> {
-        let client = self.client(integration)?;
+        let client = self.client_for(integration, variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, variables, Some(grant)).await?;
         let random = entropy::random_token()?;
         let values = Values {

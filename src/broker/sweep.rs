@@ -93,7 +93,7 @@ impl Broker {
                     continue;
                 }
             };
-            let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant, now));
+            let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant.newest(), now));
             if dying && stored.connection.status == ConnectionStatus::Active {
                 let key = stored.connection.key;
                 // A connection whose integration is gone stays as it is.

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
       connects an account at Notion through the sidecar on this machine
   KEYFERRY_KEY=kf_… keyferry connect hubspot --org acme --user ada --url https://keys.example.com
       connects an account for the user `ada` of the organisation `acme`, on another machine's sidecar
+  keyferry connect google --param login_hint=ada@example.com
+      tells the provider's page which account is meant
 
 In front of a sidecar that asks for keys, the browser ends on a page that shows a code. It is asked for here, because \
                         only whoever began a connection may complete it.")]
@@ -35,17 +37,32 @@ pub(super) struct Arguments {
     #[command(flatten)]
     connecting: Connecting,
 
+    /// Value for a variable of the provider, such as a subdomain; may be given more than once
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
+    variables: Vec<(String, String)>,
+
+    /// Parameter for the provider's own page, such as login_hint=ada@example.com; may be given more than once
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = pair)]
+    params: Vec<(String, String)>,
+
     /// Only print the URL; somebody else opens it
     #[arg(long)]
     no_browser: bool,
 }
 
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write a name, `=` and a value".to_owned()),
+    }
+}
+
 pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outcome {
-    let Arguments { integration, connecting, no_browser } = arguments;
+    let Arguments { integration, connecting, variables, params, no_browser } = arguments;
     let sidecar = Sidecar::new(connecting, environment)?;
 
     let before = sidecar.connection(&integration).await?;
-    let start = sidecar.authorize(&integration).await?;
+    let start = sidecar.authorize(&integration, &variables, &params).await?;
     say(format_args!("To connect an account at `{integration}`, open this in a browser:\n\n  {start}\n"));
     if !no_browser && let Some(mut opener) = opener(environment) {
         let opened =

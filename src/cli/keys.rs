@@ -24,7 +24,8 @@ enum Action {
     /// Make an API key and print it once, with the lines for config.toml
     #[command(
         after_help = "The key itself is stored nowhere. A lost key is replaced: make a new one, put its hash in \
-                            config.toml beside the old one under another name, move the back end over, remove the old one."
+                            config.toml beside the old one under another name, move the back end over, remove the old one.\n\n\
+                            The admin key is made the same way: write the hash as server.admin_key_hash instead of [callers]."
     )]
     New(New),
 }

@@ -4,11 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::sync::mpsc;
 
 use super::{Environment, Failure, Outcome};
-use crate::app::{self, Running, StartError};
+use crate::app::{self, Reloading, Running, StartError};
 use crate::clock::Clock;
-use crate::config::{self, Config, LoadRequest, Override};
+use crate::config::{self, Config, LoadRequest, Loaded, Override};
 use crate::telemetry;
 
 /// The arguments of `keyferry serve`.
@@ -23,6 +24,7 @@ use crate::telemetry;
       any key may be set by a variable named KEYFERRY_<TABLE>__<KEY>
 
 Without API keys ([callers] in config.toml) it serves this machine only. `keyferry keys new` makes one.
+A changed config.toml, provider file or `file:` secret is taken over while it runs, and looked at anew on SIGHUP.
 SIGTERM and Ctrl-C let requests in flight finish; a second one ends it at once.
 Exit codes: 0 ended by a signal, 2 a mistake in the configuration, 1 anything else.")]
 pub(super) struct Arguments {
@@ -47,17 +49,25 @@ pub(super) async fn run<S>(
     arguments: Arguments,
     environment: Environment,
     stop: impl FnOnce() -> io::Result<S>,
+    hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
 ) -> Outcome
 where
     S: Future<Output = ()>,
 {
-    let config = config::load(arguments.request(environment))?;
-    telemetry::start(&config.log).map_err(|error| Failure::Configuration(format!("config: 1 mistake\n  {error}")))?;
+    let unheard = |error| Failure::other(format!("signals cannot be listened for: {error}"));
+    // Before everything else: from here on SIGHUP means another look and not the end.
+    let hangups = hangups().map_err(unheard)?;
+    let request = arguments.request(environment);
+    let Loaded { config, sources } = config::load_with_sources(request.clone());
+    let config = config?;
+    let logs = telemetry::start(&config.log)
+        .map_err(|error| Failure::Configuration(format!("config: 1 mistake\n  {error}")))?;
     for warning in &config.warnings {
         tracing::warn!(file = warning.file, key = warning.key, remedy = warning.remedy, "config: {}", warning.fault);
     }
-    let stopped = stop().map_err(|error| Failure::other(format!("signals cannot be listened for: {error}")))?;
-    let running = start(config).await?;
+    let stopped = stop().map_err(unheard)?;
+    let mut running = start(config).await?;
+    running.follow(Reloading { request, sources, logs, hangups });
     stopped.await;
     tracing::info!("stopping; a second signal ends it at once");
     running.drain().await;

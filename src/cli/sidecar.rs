@@ -93,10 +93,21 @@ impl Sidecar {
         &self.base
     }
 
-    /// Begins an authorization and gives the URL that the person is to open.
-    pub(super) async fn authorize(&self, integration: &IntegrationName) -> Result<Url, Failure> {
+    /// Begins an authorization, with values for the provider's variables and parameters for its page, and gives the URL
+    /// that the person is to open.
+    pub(super) async fn authorize(
+        &self,
+        integration: &IntegrationName,
+        variables: &[(String, String)],
+        params: &[(String, String)],
+    ) -> Result<Url, Failure> {
+        let named = |prefix: &'static str, pairs: &[(String, String)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| (format!("{prefix}.{name}"), value.clone())).collect()
+        };
+        let more = [named("variables", variables), named("authorization_params", params)].concat();
         let fields = [("org_id", self.asker.org.as_deref()), ("user_id", self.asker.user.as_deref())];
-        let form: Vec<_> = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let person = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let form: Vec<_> = person.chain(more.iter().map(|(name, value)| (name.as_str(), value.as_str()))).collect();
         let request = self.request(Method::POST, integration, "authorize")?;
         let answer = ask(with_form(request, &form)).await.map_err(|refusal| self.explain(refusal))?;
         let url = answer.as_str().and_then(|text| Url::parse(text).ok());

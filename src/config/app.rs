@@ -7,7 +7,7 @@ use url::Url;
 
 use super::problem::{Fault, one_of, quoted, quoted_url};
 use super::provider::check_constant_url;
-use super::reader::Table;
+use super::reader::{Kind, Table};
 use crate::mapping::Path;
 use crate::model::Org;
 use crate::oauth::JwtAlgorithm;
@@ -20,9 +20,9 @@ const CACHE: Duration = Duration::from_secs(5);
 /// Reads the table. `has_callers` says that somebody else than the application's users may call.
 pub(super) fn read(table: &mut Table<'_>, has_callers: bool, allow_http: bool) -> App {
     let doc = "The application behind us: everything that is not /integrations or /proxy goes there.";
-    let upstream = table.parsed("upstream", doc, upstream);
+    let upstream = table.parsed_as("upstream", Kind::Url, doc, upstream);
     let doc = "Whether readiness fails with the store, though the application needs none.";
-    let require_store = table.boolean("require_store", doc).unwrap_or(false);
+    let require_store = table.boolean_or("require_store", doc, false);
     let has_upstream = table.has("upstream");
     let doc = "How we learn which person a browser is.";
     let identity = table.optional_table("identity", doc, |table| identity(table, has_upstream, allow_http));
@@ -38,8 +38,8 @@ fn identity(table: &mut Table<'_>, has_upstream: bool, allow_http: bool) -> Opti
     let path = table.parsed("whoami", doc, whoami);
     let doc = "A JSONPath to the organisation in that answer, or one name for everybody.";
     let org = table.parsed("org", doc, org);
-    let user = table.parsed("user", "A JSONPath to the user in that answer.", user);
-    let cache = table.duration("cache", "How long an answer holds, for the same browser; \"0s\" for never.");
+    let user = table.parsed_as("user", Kind::JsonPath, "A JSONPath to the user in that answer.", user);
+    let cache = table.duration_or("cache", "How long an answer holds, for the same browser; \"0s\" for never.", CACHE);
     let doc = "Instead of whoami: a JSON Web Token that an issuer signed.";
     let token = table.optional_table("jwt", doc, |table| token(table, allow_http));
 
@@ -67,7 +67,7 @@ fn identity(table: &mut Table<'_>, has_upstream: bool, allow_http: bool) -> Opti
             table.mistake(name, "is missing", remedy);
         }
     }
-    Some(Identity::Whoami(Whoami { path: path?, org: org?, user: user?, cache: cache.unwrap_or(CACHE) }))
+    Some(Identity::Whoami(Whoami { path: path?, org: org?, user: user?, cache }))
 }
 
 fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
@@ -76,18 +76,17 @@ fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
     let audiences = table
         .one_or_more("audience", "The token's `aud`, exactly; one of a list.", |text| text_of("an audience", text));
     let org = table.parsed("org", "A JSONPath to the organisation among its claims, or one name for everybody.", org);
-    let user = table.parsed("user", "A JSONPath to the user among its claims.", user);
+    let user = table.parsed_as("user", Kind::JsonPath, "A JSONPath to the user among its claims.", user);
     let doc = "Where the issuer's keys are (RFC 7517); by default its metadata says that.";
-    let jwks = table.parsed("jwks", doc, |text| key_address(text, allow_http));
+    let jwks = table.parsed_as("jwks", Kind::Url, doc, |text| key_address(text, allow_http));
     let doc = "The cookie that holds the token, beside Authorization.";
     let cookie = table.parsed("cookie", doc, cookie_name);
     let doc = "What it may be signed with: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA.";
-    let algorithms = table.list("algorithms", doc, algorithm);
+    let algorithms =
+        table.list_of("algorithms", Kind::Word(JwtAlgorithm::NAMES.map(|(name, _)| name).to_vec()), doc, algorithm);
 
     for (name, remedy) in [("issuer", ISSUER), ("audience", AUDIENCE), ("org", ORG), ("user", USER)] {
-        if !table.has(name) {
-            table.mistake(name, "is missing", remedy);
-        }
+        table.need(name, remedy);
     }
     let is_unsaid = table.context().report.count() == before;
     if table.has("audience") && audiences.is_empty() && is_unsaid {

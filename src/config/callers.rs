@@ -37,8 +37,9 @@ fn one(name: &str, table: &mut Table<'_>) -> Option<ReadCaller> {
     table.later(&["key"], |_| Fault::new("holds a key in plain text", HASH_REMEDY));
     let doc = "The SHA-256 of the key, as `keyferry keys new` prints it.";
     let key_hash = table.parsed("key_hash", doc, key_hash);
-    if !table.has("key_hash") && !table.has("key") {
-        table.mistake("key_hash", "is missing", HASH_REMEDY);
+    // A key in plain text is mistake enough.
+    if !table.has("key") {
+        table.need("key_hash", HASH_REMEDY);
     }
     let orgs = allowed(table, "orgs", "Organisations it may name; [\"*\"] for all.", true, |text| {
         Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string()))

@@ -1,6 +1,7 @@
 //! The `[integrations]` tables: our OAuth client at each provider. A provider that nobody configured becomes one that
 //! says what is missing.
 
+mod by_value;
 mod certificate;
 mod signing_key;
 
@@ -38,6 +39,7 @@ pub(super) fn read(table: &mut Table<'_>, library: &Library, allow_http: bool) -
             provider: Arc::clone(provider),
             client_id: None,
             client_secret: None,
+            client_secrets: None,
             private_key: None,
             private_key_id: None,
             certificate: None,
@@ -63,6 +65,9 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let client_id = table.secret("client_id", "The client identifier that the provider gave.");
     let client_secret =
         table.secret("client_secret", "The client secret that the provider gave; public clients have none.");
+    let doc = "Client secrets for single values of a variable or of what the callback brings; `client_secret` holds for \
+               all others.";
+    let client_secrets = table.secret_tables("client_secrets", doc);
     let doc = "The key that we sign with: PEM, or the JSON key file that the provider gave.";
     let private_key = table.secret("private_key", doc);
     let doc = "What the provider calls that key; by default as its JSON key file says.";
@@ -76,20 +81,23 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let certificate = certificate::read(table);
     let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
     let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
-    let limits = table.word("limits", doc, &modes);
+    let limits = table.word_or("limits", doc, &modes, LimitMode::default());
 
     let provider = find_provider(table, library, name, provider_id.as_deref())?;
+    let mut lacking = Vec::new();
+    let variables = follow_secrets(table, &provider, variables, &mut lacking);
     check_variables(table, &provider, &variables, allow_http);
     for warning in library.warnings(provider.id.as_str()) {
         table.context().report.warning(warning.clone());
     }
     let name = integration_name.ok()?;
-    let mut lacking = Vec::new();
     let client_id = wanted(table, "client_id", client_id, true, &mut lacking);
     let needs_secret = matches!(
         provider.protocol.token_endpoint_auth_method,
         Some(AuthMethod::ClientSecretPost | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretJwt)
     );
+    let client_secrets = by_value::client_secrets(table, &provider, client_secrets, &mut lacking);
+    let needs_secret = needs_secret && !by_value::are_all(&provider, client_secrets.as_ref());
     // What a client without any credentials asked for would be anybody's.
     let needs_secret = needs_secret
         || provider.protocol.grant_type == GrantType::ClientCredentials
@@ -99,8 +107,10 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     let private_key = signing_key::read(table, private_key, &provider, &mut lacking);
     let variables: BTreeMap<String, String> = variables.into_iter().collect();
     for (variable, rule) in &provider.protocol.variables {
-        if rule.operator_only && rule.default.is_none() && !variables.contains_key(variable) {
-            lacking.push(Lacking::unset(format!("variables.{variable}")));
+        let key = format!("variables.{variable}");
+        let is_known = variables.contains_key(variable) || lacking.iter().any(|lacking| lacking.key == key);
+        if rule.operator_only && rule.default.is_none() && !is_known {
+            lacking.push(Lacking::unset(key));
         }
     }
     for lacking in &lacking {
@@ -112,6 +122,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         provider,
         client_id: client_id.map(|secret| secret.expose().to_owned()),
         client_secret,
+        client_secrets,
         private_key,
         private_key_id,
         certificate,
@@ -119,7 +130,7 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
         variables,
         redirect_uri,
         holder: None,
-        limits: limits.unwrap_or_default(),
+        limits,
     };
     integration.holder = integration.holder_of_its_own();
     Some(integration)
@@ -143,7 +154,9 @@ impl Lacking {
         match &self.why {
             Some(why) => {
                 let remedy = "until it has one, calls of this integration answer 500";
-                table.place(&self.key).problem(Fault::new(format!("has no value: {why}"), remedy))
+                let first = self.key.split('.').next().unwrap_or_default();
+                let place = Place { key: format!("{}.{}", here.key, self.key), ..table.place(first) };
+                place.problem(Fault::new(format!("has no value: {why}"), remedy))
             }
             None => {
                 let variable = variable_of(name, &self.key);
@@ -169,6 +182,28 @@ fn wanted(
         None => {}
     }
     None
+}
+
+/// The variables, with what secret ones refer to; what refers to nothing goes to the list.
+fn follow_secrets(
+    table: &Table<'_>,
+    provider: &Provider,
+    variables: Vec<(String, String)>,
+    lacking: &mut Vec<Lacking>,
+) -> Vec<(String, String)> {
+    let directory = table.directory_of("variables");
+    let mut followed = Vec::new();
+    for (name, text) in variables {
+        let is_secret = provider.protocol.variables.get(&name).is_some_and(|rule| rule.secret);
+        match is_secret.then(|| table.context().environment.resolve(&text, &directory)) {
+            None => followed.push((name, text)),
+            Some(Resolved::Found(secret)) => followed.push((name, secret.expose().to_owned())),
+            Some(Resolved::Missing(why)) => {
+                lacking.push(Lacking { key: format!("variables.{name}"), why: Some(why) });
+            }
+        }
+    }
+    followed
 }
 
 fn find_provider(table: &Table<'_>, library: &Library, name: &str, provider_id: Option<&str>) -> Option<Arc<Provider>> {

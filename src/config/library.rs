@@ -8,36 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::document::{Document, Layer};
 use super::problem::{Fault, Place, Problem, did_you_mean, one_of, quoted};
-use super::provider;
+use super::provider::{self, ReadProvider};
 use super::reader::{Context, Table};
 use crate::model::ProviderId;
 use crate::provider::Provider;
 
-macro_rules! shipped {
-    ($($id:literal),+ $(,)?) => {
-        [$(($id, include_str!(concat!("../../providers/", $id, ".toml")))),+]
-    };
-}
-
-/// The provider files in the binary.
-const SHIPPED: &[(&str, &str)] = &shipped![
-    "airtable",
-    "airtable-compat",
-    "apple",
-    "dropbox",
-    "github",
-    "google",
-    "google-drive",
-    "google-service-account",
-    "hubspot",
-    "jira",
-    "linear",
-    "notion",
-    "notion-compat",
-    "onedrive",
-    "slack",
-    "stripe",
-];
+/// The provider files in the binary, in the order of their ids: those of `providers/`, as `build.rs` found them.
+const SHIPPED: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
 /// The operator's folder.
 #[derive(Debug)]
@@ -52,13 +29,14 @@ pub(super) struct Folder {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     files: BTreeMap<String, File>,
-    /// Ids whose file is not TOML, so that nobody is told that they do not exist.
-    broken: BTreeSet<String>,
+    /// Files that are not TOML or cannot be read, by id, so that nobody is told that they do not exist.
+    broken: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
 struct File {
     name: String,
+    is_shipped: bool,
     layer: Layer,
     digest: [u8; 32],
 }
@@ -78,15 +56,33 @@ impl Files {
         let mut all = Self::default();
         for (id, text) in SHIPPED {
             let name = format!("providers/{id}.toml (shipped)");
-            all.add(id, name, Path::new(""), text, context);
+            all.add(id, name, None, text, context);
         }
         all.overlay(folder, context);
         all
     }
 
+    /// A file that stands in no folder, alone.
+    pub(super) fn of_one(id: &str, name: &str, text: &str, context: &Context<'_>) -> Self {
+        let mut one = Self::default();
+        one.add(id, name.to_owned(), Some(Path::new("")), text, context);
+        one
+    }
+
     /// The ids, also of files with mistakes.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.files.keys().chain(&self.broken).map(String::as_str)
+        self.files.keys().chain(self.broken.keys()).map(String::as_str)
+    }
+
+    /// What problems call the file and those that it extends, as far as they are there.
+    pub(super) fn names_of_family(&self, id: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut next = Some(id);
+        while let Some(id) = next.filter(|id| !names.contains(&self.name(id))) {
+            names.push(self.name(id));
+            next = self.files.get(id).and_then(|file| file.layer.values().get("extends")?.as_str());
+        }
+        names
     }
 
     fn overlay(&mut self, folder: &Folder, context: &Context<'_>) {
@@ -111,9 +107,10 @@ impl Files {
                 continue;
             }
             match context.environment.files().text(&path) {
-                Ok(text) => self.add(&stem, name, &path, &text, context),
+                Ok(text) => self.add(&stem, name, Some(&path), &text, context),
                 Err(error) => {
-                    self.broken.insert(stem);
+                    self.files.remove(&stem);
+                    self.broken.insert(stem, name);
                     let fault = Fault::new(format!("cannot be read: {error}"), "check the file and its rights");
                     context.report.mistake(place.problem(fault));
                 }
@@ -121,18 +118,48 @@ impl Files {
         }
     }
 
-    fn add(&mut self, id: &str, name: String, path: &Path, text: &str, context: &Context<'_>) {
+    /// Takes a file; `path` is where it stands, and `None` for a shipped one.
+    fn add(&mut self, id: &str, name: String, path: Option<&Path>, text: &str, context: &Context<'_>) {
         self.files.remove(id);
-        match Layer::toml(&name, path, text) {
+        match Layer::toml(&name, path.unwrap_or(Path::new("")), text) {
             Ok(layer) => {
                 let digest = Sha256::digest(text.as_bytes()).into();
-                self.files.insert(id.to_owned(), File { name, layer, digest });
+                self.files.insert(id.to_owned(), File { name, is_shipped: path.is_none(), layer, digest });
             }
             Err(problem) => {
-                self.broken.insert(id.to_owned());
+                self.broken.insert(id.to_owned(), name);
                 context.report.mistake(problem);
             }
         }
+    }
+
+    /// What problems call the file of this id.
+    pub(super) fn name(&self, id: &str) -> &str {
+        self.files.get(id).map(|file| &file.name).or_else(|| self.broken.get(id)).map_or("", String::as_str)
+    }
+
+    /// Whether the file of this id is one of the binary's own.
+    pub(super) fn is_shipped(&self, id: &str) -> bool {
+        self.files.get(id).is_some_and(|file| file.is_shipped)
+    }
+
+    /// The file with everything that it extends, and the names of all of them, oldest first.
+    pub(super) fn merged(&self, id: &str, context: &Context<'_>) -> Option<(Document, Vec<&str>)> {
+        let family = self.family(id, context)?;
+        let names = family.iter().map(|file| file.name.as_str()).collect();
+        let layers = family.iter().map(|file| &file.layer);
+        Some((Document::merge(self.name(id), Path::new(""), layers), names))
+    }
+
+    /// Compiles one file. What is returned is whole only when no mistake was noted.
+    pub(super) fn compile(&self, id: &str, allow_http: bool, context: &Context<'_>) -> Option<ReadProvider> {
+        let (document, _) = self.merged(id, context)?;
+        let mut digest = Sha256::new();
+        self.family(id, context)?.iter().for_each(|file| digest.update(file.digest));
+        let id = ProviderId::parse(id).ok()?;
+        let mut read = Table::read(&document, context, |table| provider::read(&id, allow_http, table))?;
+        read.provider.digest = digest.finalize().into();
+        Some(read)
     }
 
     /// The file and its ancestors, oldest first. `None` when an ancestor is missing or the chain goes in a circle.
@@ -151,7 +178,7 @@ impl Files {
                 return None;
             }
             let Some(file) = self.files.get(parent) else {
-                if !self.broken.contains(parent) {
+                if !self.broken.contains_key(parent) {
                     let fault = format!("no provider is named {}", quoted(parent));
                     context.report.mistake(place.problem(Fault::new(fault, did_you_mean(parent, self.ids()))));
                 }
@@ -168,29 +195,31 @@ impl Files {
 impl Library {
     /// Compiles every file.
     pub(super) fn compile(files: &Files, allow_http: bool, context: &Context<'_>) -> Self {
-        let mut library = Self { broken: files.broken.clone(), ..Self::default() };
-        for (id, file) in &files.files {
-            let before = context.report.count();
-            let mut digest = Sha256::new();
-            let compiled = files.family(id, context).and_then(|family| {
-                family.iter().for_each(|file| digest.update(file.digest));
-                let layers = family.iter().map(|file| &file.layer);
-                let document = Document::merge(&file.name, Path::new(""), layers);
-                let id = ProviderId::parse(id).ok()?;
-                Table::read(&document, context, |table| provider::read(&id, allow_http, table))
-            });
-            match compiled {
-                Some(read) if context.report.count() == before => {
-                    library.warnings.insert(id.clone(), read.warnings);
-                    let provider = Provider { digest: digest.finalize().into(), ..read.provider };
-                    library.providers.insert(id.clone(), Arc::new(provider));
-                }
-                _ => {
-                    library.broken.insert(id.clone());
-                }
-            }
+        let mut library = Self { broken: files.broken.keys().cloned().collect(), ..Self::default() };
+        for id in files.files.keys() {
+            library.add(id, files, allow_http, context);
         }
         library
+    }
+
+    /// Compiles one file alone.
+    pub(super) fn compile_one(files: &Files, id: &str, context: &Context<'_>) -> Self {
+        let mut library = Self::default();
+        library.add(id, files, false, context);
+        library
+    }
+
+    fn add(&mut self, id: &str, files: &Files, allow_http: bool, context: &Context<'_>) {
+        let before = context.report.count();
+        match files.compile(id, allow_http, context) {
+            Some(read) if context.report.count() == before => {
+                self.warnings.insert(id.to_owned(), read.warnings);
+                self.providers.insert(id.to_owned(), Arc::new(read.provider));
+            }
+            _ => {
+                self.broken.insert(id.to_owned());
+            }
+        }
     }
 
     /// The provider with this id; a problem when there is none. `Ok(None)` when its file has mistakes of its own.
@@ -226,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_repository_is_shipped() {
+    fn what_the_folder_holds_is_shipped() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers");
         let mut stems: Vec<String> = std::fs::read_dir(folder)
             .expect("the folder")

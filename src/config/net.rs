@@ -17,17 +17,28 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
     let doc = "Hosts, addresses and ranges that may be dialled though they are not public.";
     let allow: Vec<AllowedDestination> =
         table.list("allow", doc, destination).into_iter().flatten().map(|(_, destination)| destination).collect();
-    let allow_http = table.boolean("allow_http", "Whether plain http may leave this machine.");
+    let allow_http = table.boolean_or("allow_http", "Whether plain http may leave this machine.", defaults.allow_http);
     let proxy = proxy(table);
-    let connect_timeout = table.positive_duration("connect_timeout", "DNS, TCP and TLS together.");
+    let connect_timeout =
+        table.positive_duration_or("connect_timeout", "DNS, TCP and TLS together.", defaults.connect_timeout);
     let doc = "From the end of a request until the head of its answer.";
-    let response_timeout = table.positive_duration("response_timeout", doc);
-    let idle_timeout = table.positive_duration("idle_timeout", "Longest silence inside a body.");
+    let response_timeout = table.positive_duration_or("response_timeout", doc, defaults.response_timeout);
+    let idle_timeout =
+        table.positive_duration_or("idle_timeout", "Longest silence inside a body.", defaults.idle_timeout);
     let doc = "Idle connections kept for each provider host.";
-    let pool_idle_per_host = table.integer("pool_idle_per_host", doc, 0..=100_000);
-    let pool_idle_timeout = table.positive_duration("pool_idle_timeout", "How long an idle connection is kept.");
+    let pool_idle_per_host = table.integer_or(
+        "pool_idle_per_host",
+        doc,
+        0..=100_000,
+        u32::try_from(defaults.pool_idle_per_host).unwrap_or(u32::MAX),
+    );
+    let pool_idle_timeout = table.positive_duration_or(
+        "pool_idle_timeout",
+        "How long an idle connection is kept.",
+        defaults.pool_idle_timeout,
+    );
     let doc = "Deadline of a whole token, revocation or discovery request.";
-    let token_timeout = table.positive_duration("token_timeout", doc);
+    let token_timeout = table.positive_duration_or("token_timeout", doc, defaults.token_timeout);
     let ranges = allow.iter().filter_map(|destination| match destination {
         AllowedDestination::Range(range) => Some(range),
         AllowedDestination::Host(_) => None,
@@ -39,16 +50,15 @@ pub(super) fn read(table: &mut Table<'_>) -> Settings {
     Settings {
         ca_file,
         allow,
-        allow_http: allow_http.unwrap_or(defaults.allow_http),
+        allow_http,
         proxy,
-        connect_timeout: connect_timeout.unwrap_or(defaults.connect_timeout),
-        response_timeout: response_timeout.unwrap_or(defaults.response_timeout),
-        idle_timeout: idle_timeout.unwrap_or(defaults.idle_timeout),
-        pool_idle_per_host: pool_idle_per_host
-            .and_then(|number| number.try_into().ok())
-            .unwrap_or(defaults.pool_idle_per_host),
-        pool_idle_timeout: pool_idle_timeout.unwrap_or(defaults.pool_idle_timeout),
-        token_timeout: token_timeout.unwrap_or(defaults.token_timeout),
+        connect_timeout,
+        response_timeout,
+        idle_timeout,
+        pool_idle_per_host: pool_idle_per_host.try_into().unwrap_or(usize::MAX),
+        pool_idle_timeout,
+        token_timeout,
+        stage: None,
     }
 }
 

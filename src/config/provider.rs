@@ -18,6 +18,7 @@ use std::sync::Arc;
 use self::capture::Captures;
 use self::host::HostRule;
 use self::names::Names;
+use self::oauth::Answers;
 use super::problem::{Fault, Problem, quoted};
 use super::reader::Table;
 use crate::items::{Plan, Policy, Stream};
@@ -28,6 +29,7 @@ use crate::provider::Provider;
 use crate::route::Api;
 
 pub(super) use self::host::{check_constant_url, is_loopback};
+pub(super) use self::items::value_tables;
 pub(super) use self::oauth::scope;
 pub(super) use self::variables::check_value;
 
@@ -82,12 +84,14 @@ struct Oauth {
 fn read_oauth(table: &mut Table<'_>, names: &mut Names, allow_http: bool) -> Oauth {
     table.table("oauth", "How to get a grant.", |table| {
         let captures = table.table("capture", "Values kept with the connection.", |table| capture::read(table, names));
-        let mut rule = HostRule { names, allow_http, guards: BTreeMap::new() };
+        let Answers { token_response, token_exchange, discovery, guards } =
+            oauth::read_answers(table, names, allow_http);
+        let mut rule = HostRule { names, allow_http, guards };
         let (protocol, sunset) = oauth::read(table, &mut rule).unzip();
         let guards = rule.guards;
         let protocol = protocol.map(|protocol| {
-            let Captures { token, callback } = captures;
-            Protocol { token_capture: token, callback_capture: callback, ..protocol }
+            let Captures { token: token_capture, callback: callback_capture } = captures;
+            Protocol { token_capture, callback_capture, token_response, token_exchange, discovery, ..protocol }
         });
         Oauth { protocol, sunset: sunset.flatten(), guards }
     })
@@ -121,10 +125,8 @@ fn apply_guards(guards: &Guards, variables: &mut BTreeMap<String, Variable>, pro
     for (name, guard) in guards {
         let pattern = if let Some(variable) = variables.get_mut(name) {
             &mut variable.pattern
-        } else if let Some(capture) = protocol.token_capture.get_mut(name) {
-            &mut capture.pattern
-        } else if let Some(capture) = protocol.callback_capture.get_mut(name) {
-            &mut capture.pattern
+        } else if let Some(rule) = protocol.capture_rule_mut(name) {
+            &mut rule.pattern
         } else {
             continue;
         };

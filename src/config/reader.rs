@@ -12,12 +12,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use figment::value::Dict;
+use serde_json::Value as Json;
 
 use super::document::{Document, Origin};
 use super::problem::{Fault, Place, Report, did_you_mean};
 use super::secrets::{Environment, Resolved};
 pub(super) use entry::whole;
 pub use kind::{Key, Kind};
+pub(super) use nested::SecretOf;
 
 /// What reading needs besides the table: where problems go, and what secrets refer to.
 #[derive(Debug)]
@@ -109,7 +111,32 @@ impl<'a> Table<'a> {
         doc: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        self.value(name, Kind::Text, doc, |entry| parse(entry.text()?))
+        self.parsed_as(name, Kind::Text, doc, parse)
+    }
+
+    /// Text of a kind that can be described better than as text.
+    pub(super) fn parsed_as<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.value(name, kind, doc, |entry| parse(entry.text()?))
+    }
+
+    /// A table without this key is a mistake.
+    pub(super) fn need(&mut self, name: &'static str, remedy: impl Into<String>) {
+        self.amend(name, |key| key.is_required = true);
+        if !self.has(name) {
+            self.mistake(name, "is missing", remedy);
+        }
+    }
+
+    /// What holds when the key that was just read is not written, for descriptions.
+    pub(super) fn by_default<T>(&self, name: &str, default: T, describe: impl FnOnce(&T) -> Json) -> T {
+        self.amend(name, |key| key.default = Some(describe(&default)));
+        default
     }
 
     /// A word out of a closed list.
@@ -138,6 +165,19 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A word out of a closed list, or the default.
+    pub(super) fn word_or<T: Copy + PartialEq>(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+        words: &[(&'static str, T)],
+        default: T,
+    ) -> T {
+        let read = self.word(name, doc, words);
+        let described = |default: &T| words.iter().find(|(_, value)| value == default).map(|(word, _)| *word).into();
+        read.unwrap_or(self.by_default(name, default, described))
+    }
+
     /// A whole number within bounds.
     pub(super) fn integer(
         &mut self,
@@ -145,12 +185,30 @@ impl<'a> Table<'a> {
         doc: &'static str,
         bounds: std::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
-        self.value(name, Kind::Integer, doc, |entry| entry.integer(bounds))
+        self.value(name, Kind::Integer(bounds.clone()), doc, |entry| entry.integer(bounds))
+    }
+
+    /// A whole number within bounds, or the default.
+    pub(super) fn integer_or(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+        bounds: std::ops::RangeInclusive<u32>,
+        default: u32,
+    ) -> u32 {
+        let read = self.integer(name, doc, bounds);
+        read.unwrap_or(self.by_default(name, default, |default| (*default).into()))
     }
 
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, name: &'static str, doc: &'static str) -> Option<bool> {
         self.value(name, Kind::Boolean, doc, |entry| entry.boolean())
+    }
+
+    /// `true` or `false`, or the default.
+    pub(super) fn boolean_or(&mut self, name: &'static str, doc: &'static str, default: bool) -> bool {
+        let read = self.boolean(name, doc);
+        read.unwrap_or(self.by_default(name, default, |default| (*default).into()))
     }
 
     /// A span such as `"30s"` or `"5m"`; a bare number means seconds.
@@ -164,6 +222,23 @@ impl<'a> Table<'a> {
             Duration::ZERO => Err(Fault::new("is no time at all", "write for example \"30s\"")),
             duration => Ok(duration),
         })
+    }
+
+    /// A span, or the default.
+    pub(super) fn duration_or(&mut self, name: &'static str, doc: &'static str, default: Duration) -> Duration {
+        let read = self.duration(name, doc);
+        read.unwrap_or(self.by_default(name, default, span))
+    }
+
+    /// A span longer than nothing, or the default.
+    pub(super) fn positive_duration_or(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+        default: Duration,
+    ) -> Duration {
+        let read = self.positive_duration(name, doc);
+        read.unwrap_or(self.by_default(name, default, span))
     }
 
     /// A path; a relative one begins where its file stands.
@@ -221,8 +296,27 @@ impl<'a> Table<'a> {
     fn describe(&mut self, name: &'static str, kind: Kind, doc: &'static str) {
         self.known.push(name);
         if let Some(keys) = &self.context.keys {
-            keys.borrow_mut().push(Key { path: self.key(name), kind, doc });
+            let key = Key { path: self.key(name), kind, doc, is_required: false, default: None };
+            keys.borrow_mut().push(key);
         }
+    }
+
+    /// Adds to the description of a key that was read.
+    fn amend(&self, name: &str, change: impl FnOnce(&mut Key)) {
+        let Some(keys) = &self.context.keys else { return };
+        let path = self.key(name);
+        if let Some(key) = keys.borrow_mut().iter_mut().rfind(|key| key.path == path) {
+            change(key);
+        }
+    }
+
+    /// A table that is read whether it is written or not is needed where one of its keys is.
+    fn need_as_its_keys(&self, name: &str) {
+        let Some(keys) = &self.context.keys else { return };
+        let path = format!("{}.", self.key(name));
+        let is_own = |key: &Key| key.path.strip_prefix(&path).is_some_and(|rest| !rest.contains('.'));
+        let is_needed = keys.borrow().iter().any(|key| key.is_required && is_own(key));
+        self.amend(name, |key| key.is_required = is_needed);
     }
 
     fn entry(&self, name: &str) -> Option<entry::Entry<'a>> {
@@ -282,6 +376,11 @@ impl<'a> Table<'a> {
         }
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
+}
+
+/// A span as it would be written.
+fn span(duration: &Duration) -> Json {
+    humantime::format_duration(*duration).to_string().into()
 }
 
 impl fmt::Debug for Table<'_> {

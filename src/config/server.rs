@@ -2,15 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::Value as Json;
 use url::{Host, Url};
 
 use super::callers::key_hash;
 use super::library::Folder;
 use super::problem::{Fault, quoted, quoted_url};
 use super::provider::is_loopback;
-use super::reader::Table;
+use super::reader::{Kind, Table};
 use crate::server::{App, Limits, Settings, Tls};
 
 /// The table, before it is known who may call.
@@ -32,15 +34,18 @@ pub(super) fn providers_folder(table: &mut Table<'_>, directory: &std::path::Pat
 
 /// Reads the table.
 pub(super) fn read(table: &mut Table<'_>) -> Server {
-    let listen = table.parsed("listen", "Where callers and browsers come in.", socket_address);
-    let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    let listen = table.parsed_as("listen", Kind::Address, "Where callers and browsers come in.", socket_address);
+    let listen = listen.unwrap_or(table.by_default("listen", SocketAddr::from(([127, 0, 0, 1], 8080)), address));
     let doc = "What browsers reach us as; redirect URIs are built from it.";
-    let public_url = table.parsed("public_url", doc, public_url);
+    let public_url = table.parsed_as("public_url", Kind::Url, doc, public_url);
     table.path("providers_dir", "Provider files that add to the shipped ones and replace those of the same name.");
     let doc = "Health and readiness; never tokens. \"\" switches it off.";
-    let admin_listen = table
-        .parsed("admin_listen", doc, |text| if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) });
-    let admin_listen = admin_listen.unwrap_or(Some(SocketAddr::from(([127, 0, 0, 1], 8081))));
+    let kind = Kind::Either(vec![Kind::Address, Kind::Word(vec![""])]);
+    let admin_listen = table.parsed_as("admin_listen", kind, doc, |text| {
+        if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) }
+    });
+    let default = SocketAddr::from(([127, 0, 0, 1], 8081));
+    let admin_listen = admin_listen.unwrap_or(Some(table.by_default("admin_listen", default, address)));
     let doc = "Browser origins that may read answers, receive callback messages and be returned to; exact.";
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
     let doc = "More Host values that we answer to, such as a compose service's name.";
@@ -48,11 +53,12 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "Addresses and ranges whose X-Forwarded-* headers are believed and passed on.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
     let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
-    let doc = "The hash of the admin key, for endpoints that come later; no use yet.";
+    let doc = "The hash of the admin key, which POST /reload asks for; without one it is refused.";
     let admin_key_hash =
         table.parsed("admin_key_hash", doc, |text| if text.is_empty() { Ok(None) } else { key_hash(text).map(Some) });
-    let drain = table.duration("drain", "How long requests in flight may take after SIGTERM.");
-    let drain_delay = table.duration("drain_delay", "How long to go on accepting after SIGTERM.");
+    let drain =
+        table.duration_or("drain", "How long requests in flight may take after SIGTERM.", Duration::from_secs(30));
+    let drain_delay = table.duration_or("drain_delay", "How long to go on accepting after SIGTERM.", Duration::ZERO);
     let tls = table.optional_table("tls", "TLS of our own, when there is no other in front.", tls);
     let limits = table.table("limits", "Bounds on what one peer may take.", limits);
 
@@ -81,8 +87,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
         trusted_proxies,
         base_path: base_path.unwrap_or_default(),
         admin_key_hash: admin_key_hash.flatten(),
-        drain: drain.unwrap_or(std::time::Duration::from_secs(30)),
-        drain_delay: drain_delay.unwrap_or_default(),
+        drain,
+        drain_delay,
         tls,
         limits,
         callers: Vec::new(),
@@ -111,9 +117,7 @@ fn tls(table: &mut Table<'_>) -> Option<Tls> {
     let cert = table.readable_file("cert", "PEM file with the certificate chain, leaf first.");
     let key = table.readable_file("key", "PEM file with the private key.");
     for name in ["cert", "key"] {
-        if !table.has(name) {
-            table.mistake(name, "is missing", "[server.tls] needs `cert` and `key`");
-        }
+        table.need(name, "[server.tls] needs `cert` and `key`");
     }
     Some(Tls { cert: cert?, key: key? })
 }
@@ -121,7 +125,8 @@ fn tls(table: &mut Table<'_>) -> Option<Tls> {
 fn limits(table: &mut Table<'_>) -> Limits {
     let defaults = Limits::default();
     let mut size = |name, doc, bounds, default: usize| {
-        table.integer(name, doc, bounds).and_then(|number| number.try_into().ok()).unwrap_or(default)
+        let default = u32::try_from(default).unwrap_or(u32::MAX);
+        table.integer_or(name, doc, bounds, default).try_into().unwrap_or(usize::MAX)
     };
     // hyper takes no smaller buffer than 8 KiB.
     let header_bytes =
@@ -130,23 +135,20 @@ fn limits(table: &mut Table<'_>) -> Limits {
     let connections = size("connections", "Most open connections; others wait.", 1..=1_000_000, defaults.connections);
     let doc = "Largest form or JSON body of Keyferry's own endpoints, in bytes; more is 413.";
     let form_bytes = size("form_bytes", doc, 1024..=16 << 20, defaults.form_bytes);
-    let streams = table.integer("streams", "Most streams of one HTTP/2 connection.", 1..=10_000);
-    let idle = table.positive_duration("idle", "How long a connection may stay without a request.");
+    let streams = table.integer_or("streams", "Most streams of one HTTP/2 connection.", 1..=10_000, defaults.streams);
+    let doc = "How long a connection may stay without a request.";
+    let idle = table.positive_duration_or("idle", doc, defaults.idle);
     let doc = "How long a request head may take, TLS handshake included.";
-    let header_timeout = table.positive_duration("header_timeout", doc);
-    Limits {
-        header_bytes,
-        headers,
-        connections,
-        idle: idle.unwrap_or(defaults.idle),
-        header_timeout: header_timeout.unwrap_or(defaults.header_timeout),
-        streams: streams.unwrap_or(defaults.streams),
-        form_bytes,
-    }
+    let header_timeout = table.positive_duration_or("header_timeout", doc, defaults.header_timeout);
+    Limits { header_bytes, headers, connections, idle, header_timeout, streams, form_bytes }
 }
 
 fn values<P, T>(list: Option<Vec<(P, T)>>) -> Vec<T> {
     list.into_iter().flatten().map(|(_, value)| value).collect()
+}
+
+fn address(address: &SocketAddr) -> Json {
+    address.to_string().into()
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, Fault> {

@@ -62,11 +62,11 @@ impl fmt::Debug for Sources {
 
 /// The one way to files while a configuration is read: notes each of them.
 #[derive(Debug, Default)]
-pub(super) struct Reading(RefCell<Sources>);
+pub(crate) struct Reading(RefCell<Sources>);
 
 impl Reading {
     /// The text of a file.
-    pub(super) fn text(&self, path: &Path) -> io::Result<String> {
+    pub(crate) fn text(&self, path: &Path) -> io::Result<String> {
         // Of a pipe there is one reading, and it is the caller's.
         if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
             self.0.borrow_mut().note(path, Content::Unknowable);
@@ -78,19 +78,19 @@ impl Reading {
     }
 
     /// A file that somebody else reads, later.
-    pub(super) fn note(&self, path: &Path) {
+    pub(crate) fn note(&self, path: &Path) {
         self.0.borrow_mut().note(path, file(path));
     }
 
     /// The provider files of a folder, in the order of their names.
-    pub(super) fn folder(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn folder(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
         let (entries, content) = folder(path);
         self.0.borrow_mut().note(path, content);
         entries
     }
 
     /// Everything that was read.
-    pub(super) fn finish(self) -> Sources {
+    pub(crate) fn finish(self) -> Sources {
         self.0.into_inner()
     }
 }
@@ -119,7 +119,7 @@ fn folder(path: &Path) -> (io::Result<Vec<PathBuf>>, Content) {
         }
     };
     let mut names: Vec<OsString> =
-        entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(|name| is_provider_file(name)).collect();
+        entries.filter_map(|entry| Some(entry.ok()?.file_name())).filter(is_provider_file).collect();
     names.sort();
     (Ok(names.iter().map(|name| path.join(name)).collect()), Content::Folder(names))
 }

@@ -1,7 +1,7 @@
 //! The `[store]` table. Opens nothing and makes no key: what an empty list of keys means is the store's business.
 
 use super::problem::{Fault, Place, quoted};
-use super::reader::Table;
+use super::reader::{Kind, Table};
 use super::secrets::Resolved;
 use crate::store::{Location, RedisTls, SealingKey, Settings};
 
@@ -21,6 +21,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
     // The URL may hold a password, and is never shown.
     let parse = |text: &str| Location::parse(text).map(at_home).map_err(|text| Fault::sentence(&text));
     let location = table.parsed("url", doc, parse);
+    table.by_default("url", DEFAULT_URL, |url| (*url).into());
     let location = if table.has("url") { location } else { parse(DEFAULT_URL).ok() };
     let is_redis = location.as_ref().is_some_and(is_redis);
     let keys = keys(table, is_redis);
@@ -74,7 +75,7 @@ fn keys(table: &mut Table<'_>, is_redis: bool) -> Vec<SealingKey> {
     let directory = table.directory_of("keys");
     let context = table.context();
     let resolve = |text: &str| Ok((text.to_owned(), context.environment.resolve(text, &directory)));
-    let listed = table.list("keys", doc, resolve);
+    let listed = table.list_of("keys", Kind::Secret, doc, resolve);
     if table.has("keys") && listed.is_none() {
         return Vec::new();
     }

@@ -101,6 +101,14 @@ impl Path {
         Taken { nodes, listed, is_there }
     }
 
+    /// Puts a value where the path finds it first, with all that leads there, in place of a text or number that is there
+    /// already. False where that cannot be: the path is none of those that are walked without the library, or something
+    /// else is in the way.
+    pub fn plant(&self, document: &mut Value, value: Value) -> bool {
+        let Some(steps) = &self.steps else { return false };
+        steps.plant(document, value.clone()) && self.first(document) == Some(&value)
+    }
+
     /// Whether [`Path::take`] knows how many members there were before a filter: only where nothing but the last step that
     /// can select several nodes leaves any of them out, and that one is a filter if it does.
     pub fn counts(&self) -> bool {

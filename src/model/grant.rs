@@ -25,8 +25,15 @@ pub struct Grant {
     pub refresh_expires_at: Option<Timestamp>,
     /// Whose account it is at the provider (`sub` of an ID token), where the provider says.
     pub subject: Option<String>,
-    /// Values that the provider file captures from callback and token answers, usable as `{name}` templates.
+    /// Values that the provider file captures from callback, answers and discovery, usable as `{name}` templates.
     pub captured: BTreeMap<String, String>,
+    /// Further tokens of the answers, usable as `{name}` where the access token is, and never shown.
+    pub extra: BTreeMap<String, Secret>,
+    /// What the token answers said besides tokens, as JSON: for captures that the file gains later.
+    pub answer: Option<Secret>,
+    /// What a refresh has brought and the requests after it have not made usable yet. Until they have, this grant's own
+    /// access token is the one in use, and the tokens to go on with are those.
+    pub unfinished: Option<Box<Self>>,
 }
 
 /// What is to be done with an access token at a given moment.
@@ -41,30 +48,45 @@ pub enum Freshness {
 }
 
 impl Grant {
-    /// Whether the access token is good at `now`. It is due ahead of its end by the lesser of 60 s and a tenth of its
-    /// life.
-    pub fn freshness(&self, now: Timestamp) -> Freshness {
-        match (self.expires_at, self.due_at()) {
+    /// Whether the access token is good at `now`, given the provider's leeway as in [`Self::due_at`].
+    pub fn freshness(&self, now: Timestamp, leeway: Option<Duration>) -> Freshness {
+        match (self.expires_at, self.due_at(leeway)) {
             (Some(expires_at), _) if now >= expires_at => Freshness::Expired,
             (_, Some(due_at)) if now >= due_at => Freshness::Due,
             _ => Freshness::Fresh,
         }
     }
 
-    /// When the access token becomes due for refreshing; `None` when its end is unknown.
-    pub fn due_at(&self) -> Option<Timestamp> {
+    /// When the access token becomes due for refreshing: ahead of its end by the leeway, but never before half its life,
+    /// so that no token is due as soon as it comes. Without a leeway by the lesser of 60 s and a tenth of its life. `None`
+    /// when its end is unknown.
+    pub fn due_at(&self, leeway: Option<Duration>) -> Option<Timestamp> {
         let expires_at = self.expires_at?;
         let life = expires_at.since(self.obtained_at);
-        Some(expires_at.minus(Duration::from_secs(60).min(life / 10)))
+        let ahead = leeway.map_or(Duration::from_secs(60).min(life / 10), |leeway| leeway.min(life / 2));
+        Some(expires_at.minus(ahead))
+    }
+
+    /// The tokens that the provider gave last, whether or not they are in use yet.
+    pub fn newest(&self) -> &Self {
+        self.unfinished.as_deref().unwrap_or(self)
+    }
+
+    /// Every token of it.
+    pub fn tokens(&self) -> impl Iterator<Item = &Secret> {
+        [&self.access_token].into_iter().chain(&self.refresh_token).chain(self.extra.values())
     }
 
     /// The grant after a refresh answer. What the answer leaves out is kept: the refresh token (RFC 6749 section 6),
-    /// the scopes (section 5.1), the captured values, and the refresh token's end when the token itself was kept.
+    /// the scopes (section 5.1), the captured values and further tokens, and the refresh token's end when the token
+    /// itself was kept.
     #[must_use]
     pub fn renewed(&self, answer: Self) -> Self {
         let kept_refresh_token = answer.refresh_token.is_none();
         let mut captured = self.captured.clone();
         captured.extend(answer.captured);
+        let mut extra = self.extra.clone();
+        extra.extend(answer.extra);
         Self {
             authorization: self.authorization.clone(),
             access_token: answer.access_token,
@@ -78,6 +100,9 @@ impl Grant {
             },
             subject: answer.subject.or_else(|| self.subject.clone()),
             captured,
+            extra,
+            answer: answer.answer,
+            unfinished: None,
         }
     }
 }
@@ -104,7 +129,7 @@ mod tests {
         fn check(life_seconds: i64, age_millis: i64, expected: Freshness) {
             let grant = grant(0, Some(life_seconds * 1000));
             assert_eq!(
-                grant.freshness(Timestamp::from_unix_millis(age_millis)),
+                grant.freshness(Timestamp::from_unix_millis(age_millis), None),
                 expected,
                 "{life_seconds} s, {age_millis} ms"
             );
@@ -120,8 +145,21 @@ mod tests {
     }
 
     #[test]
+    fn a_leeway_of_the_provider() {
+        fn check(life_seconds: i64, leeway_seconds: u64, due_after_seconds: i64) {
+            let grant = grant(0, Some(life_seconds * 1000));
+            let due_at = grant.due_at(Some(Duration::from_secs(leeway_seconds)));
+            assert_eq!(due_at, Some(Timestamp::from_unix_millis(due_after_seconds * 1000)), "{life_seconds} s");
+        }
+        check(600, 30, 570);
+        check(3600, 600, 3000);
+        check(600, 0, 600);
+        check(40, 30, 20);
+    }
+
+    #[test]
     fn unknown_expiry_is_fresh_for_ever() {
-        assert_eq!(grant(0, None).freshness(Timestamp::from_unix_millis(i64::MAX)), Freshness::Fresh);
+        assert_eq!(grant(0, None).freshness(Timestamp::from_unix_millis(i64::MAX), None), Freshness::Fresh);
     }
 
     #[test]

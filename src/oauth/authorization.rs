@@ -1,9 +1,11 @@
 //! The authorization request: the URL that a person's browser is sent to (RFC 6749 section 4.1.1, RFC 7636 section
 //! 4.3).
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::request::Table;
+use super::request::{Table, with_query};
 use super::{CodeChallengeMethod, Endpoints, Protocol, ScopeEncoding, Values};
 use crate::model::Secret;
 
@@ -20,6 +22,73 @@ pub struct AuthorizationRequest<'a> {
     pub verifier: Option<&'a Secret>,
     /// What templates may ask for; client and state are set.
     pub values: Values<'a>,
+    /// The caller's own parameters, checked by [`check_wishes`]. They win over the file's.
+    pub wishes: &'a BTreeMap<String, String>,
+}
+
+/// Names that bind an authorization to its client, its browser and its code. No caller chooses them.
+const BOUND: [&str; 12] = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+    "resource",
+];
+
+/// Values that do the same under whatever name a file sends them.
+const BINDING: [&str; 5] = ["client_id", "redirect_uri", "scope", "state", "random"];
+
+/// Most parameters that a caller may add to one authorization.
+const MOST_WISHES: usize = 16;
+
+/// Most bytes of one of their values.
+const LONGEST_WISH: usize = 1024;
+
+/// Why a caller's parameter is not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WishError {
+    /// More than sixteen.
+    #[error("At most {MOST_WISHES} `authorization_params` are taken.")]
+    TooMany,
+    /// A name that is empty or has other characters.
+    #[error("The names of `authorization_params` are letters, digits, `_`, `.` and `-`.")]
+    Name,
+    /// A name that binds the authorization.
+    #[error("`authorization_params.{0}` cannot be chosen: it binds the authorization to whoever began it.")]
+    Bound(String),
+    /// A value of more than 1024 bytes.
+    #[error("`authorization_params.{0}` is longer than {LONGEST_WISH} bytes.")]
+    TooLong(String),
+}
+
+/// Whether a caller may add these parameters (`login_hint`, `prompt` …) to an authorization.
+pub fn check_wishes(protocol: &Protocol, wishes: &BTreeMap<String, String>) -> Result<(), WishError> {
+    if wishes.len() > MOST_WISHES {
+        return Err(WishError::TooMany);
+    }
+    let is_bound = |name: &str| {
+        let mut own = protocol.authorization_params.iter().filter(|(own, _)| own == name);
+        BOUND.contains(&name) || own.any(|(_, template)| template.names().any(|name| BINDING.contains(&name)))
+    };
+    for (name, value) in wishes {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
+            return Err(WishError::Name);
+        }
+        if is_bound(name) {
+            return Err(WishError::Bound(name.clone()));
+        }
+        if value.len() > LONGEST_WISH {
+            return Err(WishError::TooLong(name.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// The URL. A query already in the endpoint is kept, and where the endpoint has a fragment (a page that routes by it)
@@ -28,7 +97,7 @@ pub fn authorization_url(protocol: &Protocol, endpoints: &Endpoints, request: Au
     let scope = request.scopes.join(&protocol.scope_separator);
     let values = Values { scope: Some(&scope), ..request.values };
     let mut parameters = Table::new();
-    parameters.set("response_type", "code");
+    parameters.set("response_type", &protocol.response_type);
     parameters.set_from(values, "client_id");
     parameters.set_from(values, "redirect_uri");
     if !scope.is_empty() {
@@ -41,20 +110,15 @@ pub fn authorization_url(protocol: &Protocol, endpoints: &Endpoints, request: Au
         parameters.set("code_challenge", challenge.as_str());
         parameters.set("code_challenge_method", "S256");
     }
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.authorization_params, values);
+    for (name, value) in request.wishes {
+        parameters.set(name, value);
+    }
 
     let query: Vec<String> =
         parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encoded(protocol, name, value))).collect();
-    let endpoint = &endpoints.authorization;
-    let tail = endpoint.rsplit('#').next().unwrap_or(endpoint);
-    let joint = if !tail.contains('?') {
-        "?"
-    } else if tail.ends_with(['?', '&']) {
-        ""
-    } else {
-        "&"
-    };
-    format!("{endpoint}{joint}{}", query.join("&"))
+    with_query(&endpoints.authorization, &query.join("&"))
 }
 
 fn encoded(protocol: &Protocol, name: &str, value: &str) -> String {
@@ -89,6 +153,7 @@ mod tests {
             scopes: &["read".into(), "write:all".into()],
             verifier: Some(&verifier),
             values: Values { client: Some(&client), state: Some("st"), ..Values::default() },
+            wishes: &BTreeMap::new(),
         };
         assert_eq!(authorization_url(protocol, &endpoints, request), expected);
     }
@@ -102,6 +167,34 @@ mod tests {
              &redirect_uri=http%3A%2F%2Flocalhost%3A8080%2Fintegrations%2Fa%2Foauth2callback&scope=read%20write%3Aall&state=st\
              &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256",
         );
+    }
+
+    #[test]
+    fn what_callers_may_add() {
+        let template = |text: &str| Template::parse(text).expect("a template");
+        let protocol = Protocol {
+            authorization_params: vec![
+                ("app_id".into(), template("{client_id}")),
+                ("prompt".into(), template("consent")),
+            ],
+            ..Protocol::default()
+        };
+        let check = |name: &str, value: &str, expected: Result<(), WishError>| {
+            let wishes = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert_eq!(check_wishes(&protocol, &wishes), expected, "{name}");
+        };
+        check("login_hint", "ada@example.com", Ok(()));
+        check("prompt", "none", Ok(()));
+        check("a.b-c_D9", &"x".repeat(1024), Ok(()));
+        check("login_hint", &"x".repeat(1025), Err(WishError::TooLong("login_hint".into())));
+        check("", "x", Err(WishError::Name));
+        check("a b", "x", Err(WishError::Name));
+        check("ä", "x", Err(WishError::Name));
+        for name in BOUND.into_iter().chain(["app_id"]) {
+            check(name, "x", Err(WishError::Bound(name.into())));
+        }
+        let many = (0..17).map(|at| (format!("p{at}"), String::new())).collect();
+        assert_eq!(check_wishes(&protocol, &many), Err(WishError::TooMany));
     }
 
     #[test]

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{CallbackCapture, Endpoints, Protocol, protocol};
+use super::{CallbackCapture, CallbackNames, Endpoints, Protocol};
 
 /// A redirect's query, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The `state` parameter.
+    /// Our state, under whichever name it came back.
     pub state: String,
-    /// The parameters other than `state`, each once.
+    /// The other parameters, each once.
     parameters: BTreeMap<String, String>,
 }
 
@@ -44,13 +44,13 @@ pub enum DenialReason {
 /// Why a redirect cannot be used at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
-    /// No `state`.
+    /// No state.
     #[error("the redirect has no state")]
     NoState,
     /// A parameter twice, which RFC 6749 section 3.1 forbids and attackers like.
     #[error("the redirect repeats a parameter")]
     Repeated,
-    /// Neither `code` nor `error`.
+    /// Neither a code nor `error`.
     #[error("the redirect has neither code nor error")]
     Empty,
     /// `iss` is not the issuer that this authorization went to (RFC 9207 section 2.4).
@@ -62,15 +62,16 @@ pub enum CallbackError {
 }
 
 impl Redirect {
-    /// Parses the query as the callback's URL has it.
-    pub fn parse(query: &str) -> Result<Self, CallbackError> {
+    /// Parses the query as the callback's URL has it. The URL names the integration, and so the provider's names are known
+    /// before the state is.
+    pub fn parse(query: &str, names: &CallbackNames) -> Result<Self, CallbackError> {
         let mut parameters = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
                 return Err(CallbackError::Repeated);
             }
         }
-        let state = parameters.remove("state").filter(|state| !state.is_empty()).ok_or(CallbackError::NoState)?;
+        let state = parameters.remove(&names.state).filter(|state| !state.is_empty()).ok_or(CallbackError::NoState)?;
         Ok(Self { state, parameters })
     }
 
@@ -89,7 +90,8 @@ impl Redirect {
                 _ => DenialReason::Refused,
             }));
         }
-        let code = self.parameters.get("code").filter(|code| !code.is_empty()).ok_or(CallbackError::Empty)?.clone();
+        let code = self.parameters.get(&protocol.callback.code).filter(|code| !code.is_empty());
+        let code = code.ok_or(CallbackError::Empty)?.clone();
         let captured = protocol
             .callback_capture
             .iter()
@@ -102,12 +104,10 @@ impl Redirect {
 impl CallbackCapture {
     /// What the sent value becomes; `None` when it is missing or not let through.
     fn value(&self, sent: Option<&String>) -> Option<String> {
-        let value = sent.or(self.default.as_ref())?;
-        if !self.map.is_empty() {
-            return self.map.get(value).cloned();
+        match sent {
+            Some(value) => self.rule.admit(value),
+            None => self.rule.fallback(),
         }
-        let matches = self.pattern.as_ref().is_none_or(|pattern| protocol::matches_whole(pattern, value));
-        matches.then(|| value.clone())
     }
 }
 
@@ -116,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::oauth::CaptureRule;
 
     fn endpoints(iss_required: bool) -> Endpoints {
         Endpoints { issuer: Some("https://as.example".into()), iss_required, ..Endpoints::default() }
@@ -124,12 +125,14 @@ mod tests {
     fn accept(query: &str, iss_required: bool) -> Result<Callback, CallbackError> {
         let hosts = CallbackCapture {
             param: "location".into(),
-            default: Some("us".into()),
-            pattern: None,
-            map: BTreeMap::from([("us".into(), "a.com".into()), ("eu".into(), "a.eu".into())]),
+            rule: CaptureRule {
+                default: Some("us".into()),
+                pattern: None,
+                map: BTreeMap::from([("us".into(), "a.com".into()), ("eu".into(), "a.eu".into())]),
+            },
         };
         let protocol = Protocol { callback_capture: BTreeMap::from([("host".into(), hosts)]), ..Protocol::default() };
-        Redirect::parse(query)?.accept(&protocol, &endpoints(iss_required))
+        Redirect::parse(query, &protocol.callback)?.accept(&protocol, &endpoints(iss_required))
     }
 
     fn code(code: &str, host: Option<&str>) -> Callback {
@@ -162,6 +165,16 @@ mod tests {
     fn a_promised_issuer_is_required() {
         assert_eq!(accept("code=x&state=s", true), Err(CallbackError::NoIssuer));
         assert_eq!(accept("code=x&state=s&iss=https://as.example", true), Ok(code("x", Some("a.com"))));
+    }
+
+    #[test]
+    fn names_of_the_provider() {
+        let names = CallbackNames { code: "auth_code".into(), state: "custom".into(), by_post: true };
+        let protocol = Protocol { callback: names.clone(), ..Protocol::default() };
+        let accept = |query| Redirect::parse(query, &names)?.accept(&protocol, &endpoints(false));
+        assert_eq!(accept("auth_code=x&custom=s"), Ok(code("x", None)));
+        assert_eq!(accept("code=x&custom=s"), Err(CallbackError::Empty));
+        assert_eq!(accept("auth_code=x&state=s"), Err(CallbackError::NoState));
     }
 
     proptest! {

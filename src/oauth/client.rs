@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Signing, SigningKey};
-use crate::model::Secret;
+use crate::model::{Grant, Secret};
 
 /// Our OAuth client at one provider.
 #[derive(Clone, Debug, Default)]
@@ -47,17 +47,31 @@ pub struct Values<'a> {
     pub state: Option<&'a str>,
     /// `{scope}`: as joined for this request.
     pub scope: Option<&'a str>,
-    /// `{random}`: fresh for this request.
+    /// `{random}`: fresh for this request; in what calls carry, for this token.
     pub random: Option<&'a str>,
     /// The provider's variables, as set by operator or person.
     pub variables: Option<&'a BTreeMap<String, String>>,
     /// Values captured from callback and token answers.
     pub captured: Option<&'a BTreeMap<String, String>>,
+    /// Further tokens of the answers.
+    pub extra: Option<&'a BTreeMap<String, Secret>>,
     /// When this request is made, and with what randomness: for the assertions in it.
     pub signing: Option<Signing<'a>>,
 }
 
 impl<'a> Values<'a> {
+    /// With what a grant holds.
+    #[must_use]
+    pub fn with_grant(self, grant: &'a Grant) -> Self {
+        Self {
+            access_token: Some(&grant.access_token),
+            refresh_token: grant.refresh_token.as_ref(),
+            captured: Some(&grant.captured),
+            extra: Some(&grant.extra),
+            ..self
+        }
+    }
+
     /// The value of a name, if there is one in this request.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         let built_in = match name {
@@ -72,7 +86,9 @@ impl<'a> Values<'a> {
             "random" => self.random,
             _ => {
                 let own = |map: Option<&'a BTreeMap<String, String>>| map.and_then(|map| map.get(name));
-                return own(self.variables).or_else(|| own(self.captured)).map(|value| Cow::Borrowed(value.as_str()));
+                let extra = || self.extra.and_then(|extra| extra.get(name)).map(Secret::expose);
+                let plain = own(self.variables).or_else(|| own(self.captured)).map(String::as_str);
+                return plain.or_else(extra).map(Cow::Borrowed);
             }
         };
         built_in.map(Cow::Borrowed)

@@ -50,7 +50,7 @@ pub struct Endpoints {
     pub iss_required: bool,
     /// RFC 6749 section 3.1.
     pub authorization: String,
-    /// RFC 6749 section 3.2.
+    /// RFC 6749 section 3.2. Empty as long as the callback has not brought a value that it needs.
     pub token: String,
     /// The token endpoint unless the provider refreshes elsewhere.
     pub refresh: String,
@@ -117,6 +117,9 @@ impl Metadata {
 impl Endpoints {
     /// The endpoints of a client, from the file and, where it has an issuer, the metadata. `allow_http` lets plain http
     /// leave this machine, as `[net]` may.
+    ///
+    /// Before there are captured values, an endpoint that asks for one is not known yet: its text is empty, and it is
+    /// resolved again when they are there.
     pub fn resolve(
         protocol: &Protocol,
         metadata: Option<&Metadata>,
@@ -124,18 +127,25 @@ impl Endpoints {
         values: Values<'_>,
         allow_http: bool,
     ) -> Result<Self, EndpointError> {
-        let written = |template: &Option<Template>, discovered: Option<&String>, name: &'static str| {
-            let url = match template {
-                Some(template) => {
-                    template.render(Encoding::Url, |name| values.get(name)).ok_or(EndpointError::NoValue(name))?
-                }
-                None => match discovered {
-                    Some(url) => url.clone(),
-                    None => return Ok(None),
-                },
+        // What a callback or a token answer brings is not there before, and then nobody asks these endpoints.
+        let comes_later = |template: &Template| {
+            let is_captured = |name: &str| {
+                protocol.token_capture.contains_key(name)
+                    || protocol.callback_capture.contains_key(name)
+                    || protocol.captures_of_requests().any(|(known, _)| known == name)
             };
-            if may_take_a_secret(&url, allow_http) { Ok(Some(url)) } else { Err(EndpointError::NotAUrl(name)) }
+            let mut lacking = template.names().filter(|name| values.get(name).is_none()).peekable();
+            values.captured.is_none() && lacking.peek().is_some() && lacking.all(is_captured)
         };
+        let written =
+            |template: &Option<Template>, discovered: Option<&String>, name: &'static str| match (template, discovered)
+            {
+                (Some(template), _) if comes_later(template) => Ok(None),
+                (Some(template), _) => endpoint_url(template, name, values, allow_http).map(Some),
+                (None, Some(url)) if may_take_a_secret(url, allow_http) => Ok(Some(url.clone())),
+                (None, Some(_)) => Err(EndpointError::NotAUrl(name)),
+                (None, None) => Ok(None),
+            };
         let authorization = written(
             &protocol.authorization_endpoint,
             metadata.and_then(|metadata| metadata.authorization_endpoint.as_ref()),
@@ -150,8 +160,12 @@ impl Endpoints {
         let aliases = metadata.and_then(|metadata| metadata.mtls_endpoint_aliases.as_ref()).filter(|_| by_certificate);
         let alias = aliases.and_then(|aliases| aliases.token_endpoint.as_ref());
         let token =
-            written(&protocol.token_endpoint, alias.or_else(|| metadata?.token_endpoint.as_ref()), "token_endpoint")?
-                .ok_or(EndpointError::Missing("token_endpoint"))?;
+            written(&protocol.token_endpoint, alias.or_else(|| metadata?.token_endpoint.as_ref()), "token_endpoint")?;
+        let token = match (token, &protocol.token_endpoint) {
+            (Some(token), _) => token,
+            (None, Some(_)) => String::new(),
+            (None, None) => return Err(EndpointError::Missing("token_endpoint")),
+        };
         let refresh = written(&protocol.refresh_endpoint, None, "refresh_endpoint")?;
         let alias = aliases.and_then(|aliases| aliases.revocation_endpoint.as_ref());
         let revocation = written(
@@ -179,8 +193,19 @@ impl Endpoints {
     }
 }
 
+/// The URL of one request, from its template. `name` is what an error calls it.
+pub fn endpoint_url(
+    template: &Template,
+    name: &'static str,
+    values: Values<'_>,
+    allow_http: bool,
+) -> Result<String, EndpointError> {
+    let url = template.render(Encoding::Url, |name| values.get(name)).ok_or(EndpointError::NoValue(name))?;
+    if may_take_a_secret(&url, allow_http) { Ok(url) } else { Err(EndpointError::NotAUrl(name)) }
+}
+
 /// Https to anywhere, or plain http towards this machine. The address itself is checked once more when it is dialled.
-fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
+pub fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
     let Ok(url) = url::Url::parse(text) else { return false };
     if !url.username().is_empty() || url.password().is_some() {
         return false;
@@ -198,7 +223,9 @@ fn may_take_a_secret(text: &str, allow_http: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Path;
     use crate::model::Secret;
+    use crate::oauth::{CallbackCapture, CaptureRule, TokenCapture};
 
     fn client(secret: Option<&str>) -> Client {
         Client { id: "me".into(), secret: secret.map(Secret::new), ..Client::default() }
@@ -260,6 +287,33 @@ mod tests {
         );
         let both = r#","token_endpoint_auth_methods_supported":["client_secret_post","client_secret_basic"]"#;
         check(both, Some("s"), AuthMethod::ClientSecretBasic);
+    }
+
+    /// Zoho's callback says where the code is exchanged, and Salesforce's answer where its tokens are revoked.
+    #[test]
+    fn what_comes_later_is_not_missed_before() {
+        let template = |text: &str| Some(Template::parse(text).expect("a template"));
+        let protocol = Protocol {
+            authorization_endpoint: template("https://as.example/authorize"),
+            token_endpoint: template("https://{host}/token"),
+            revocation_endpoint: template("{instance}/revoke"),
+            token_capture: [(
+                "instance".to_owned(),
+                TokenCapture { path: Path::parse("$.i").expect("a path"), rule: CaptureRule::default() },
+            )]
+            .into(),
+            callback_capture: [("host".to_owned(), CallbackCapture::default())].into(),
+            ..Protocol::default()
+        };
+        let captured = [("host".to_owned(), "eu.example".to_owned())].into();
+        let resolve = |values| Endpoints::resolve(&protocol, None, &client(None), values, false);
+        let before = resolve(Values::default()).expect("an authorization endpoint");
+        assert_eq!((before.token.as_str(), before.revocation), ("", None));
+        let between = resolve(Values { variables: Some(&captured), ..Values::default() }).expect("a token endpoint");
+        assert_eq!((between.token.as_str(), between.revocation), ("https://eu.example/token", None));
+        // With a grant it is missed.
+        let after = resolve(Values { captured: Some(&captured), ..Values::default() });
+        assert_eq!(after, Err(EndpointError::NoValue("revocation_endpoint")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use regex_lite::Regex;
 use serde_json::Value;
 
 use super::{Assertion, ClientAssertion, SigningAlgorithm};
+use super::{CallbackCapture, CaptureRule, Discovery, TokenCapture, TokenExchange};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;
 
@@ -31,16 +32,28 @@ pub struct Protocol {
     pub refresh_endpoint: Option<Template>,
     /// RFC 7009.
     pub revocation_endpoint: Option<Template>,
-    /// RFC 7662. Nothing asks it yet: it counts only as one more host that the file writes.
+    /// RFC 7662. Asked when a token ends where neither its answer nor the file says.
     pub introspection_endpoint: Option<Template>,
     /// `None`: what the issuer's metadata prefers, else `client_secret_post`; `none` for a client without a secret.
     pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// What client_secret_basic sends as its user name when not the client id.
+    pub basic_username: Option<Template>,
+    /// What client_secret_basic sends as its password when not the client secret.
+    pub basic_password: Option<Template>,
+    /// How token requests are sent.
+    pub token_request_method: TokenRequestMethod,
+    /// How refreshes are sent.
+    pub refresh_request_method: TokenRequestMethod,
     /// How the client signs where its method is by an assertion.
     pub client_assertion: ClientAssertion,
     /// Body format of token requests.
     pub token_request_format: TokenRequestFormat,
     /// More headers on token requests.
     pub token_request_headers: Parameters,
+    /// What the authorization endpoint is asked for (RFC 6749 section 3.1.1).
+    pub response_type: String,
+    /// Whose tokens they are to be (RFC 8707); sent with authorization, exchange and refresh.
+    pub resource: Option<Template>,
     /// PKCE (RFC 7636).
     pub code_challenge_method: CodeChallengeMethod,
     /// Scopes asked for when the integration names none.
@@ -57,6 +70,8 @@ pub struct Protocol {
     pub refresh_params: Parameters,
     /// What a refresh does to the refresh token.
     pub refresh: RefreshMode,
+    /// How long before its end an access token becomes due, when not by the engine's own rule.
+    pub refresh_leeway: Option<Duration>,
     /// Life of an access token when the answer does not say.
     pub access_token_lifetime: Option<Duration>,
     /// Life of an idle refresh token when the answer does not say.
@@ -69,8 +84,14 @@ pub struct Protocol {
     pub token_response: TokenResponse,
     /// Values kept from token answers.
     pub token_capture: BTreeMap<String, TokenCapture>,
+    /// What the redirect brings, under which names.
+    pub callback: CallbackNames,
     /// Values kept from the redirect's query.
     pub callback_capture: BTreeMap<String, CallbackCapture>,
+    /// Requests after the token answer that bring other tokens, in order.
+    pub token_exchange: Vec<TokenExchange>,
+    /// Requests after those that learn where to call, in order.
+    pub discovery: Vec<Discovery>,
     /// How tokens are revoked.
     pub revocation: Revocation,
     /// Values that the operator or the person supplies.
@@ -135,6 +156,15 @@ pub enum AuthMethod {
     None,
 }
 
+/// The method of a token request (RFC 6749 section 3.2 knows POST alone).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRequestMethod {
+    /// The default.
+    Post,
+    /// The parameters go into the query, the client secret among them.
+    Get,
+}
+
 impl AuthMethod {
     /// Whether the connection's own certificate says who we are (RFC 8705).
     pub fn is_by_certificate(self) -> bool {
@@ -142,15 +172,17 @@ impl AuthMethod {
     }
 }
 
-/// Body format of a token request.
+/// Body format of a token request or a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRequestFormat {
     /// `application/x-www-form-urlencoded`, as RFC 6749 says.
     Form,
     /// A JSON object.
     Json,
-    /// Parameters in the query of a POST without a body.
+    /// Parameters in the query of a request without a body.
     Query,
+    /// Neither parameters nor a body nor its content type: what it is about stands in a header.
+    Nothing,
 }
 
 /// PKCE (RFC 7636 section 4.2). `plain` cannot be configured: it protects nothing.
@@ -207,6 +239,8 @@ pub struct TokenResponse {
     pub error: Vec<ErrorSign>,
     /// Default `$.error_description`, for the log.
     pub error_description: Vec<Path>,
+    /// Where further tokens stand.
+    pub extra: BTreeMap<String, Path>,
 }
 
 /// A field whose presence says that the answer is an error.
@@ -218,27 +252,15 @@ pub struct ErrorSign {
     pub ok: Option<Value>,
 }
 
-/// A value kept from a token answer.
-#[derive(Clone, Debug)]
-pub struct TokenCapture {
-    /// Where it stands.
-    pub path: Path,
-    /// What the whole value has to match; a value that does not is dropped.
-    pub pattern: Option<Regex>,
-}
-
-/// A value kept from the redirect's query. Anybody can craft a redirect, so a value that reaches a host needs a map or
-/// a pattern.
-#[derive(Clone, Debug)]
-pub struct CallbackCapture {
-    /// The name of the query parameter.
-    pub param: String,
-    /// Taken when the parameter is missing; looked up in `map` like a sent one.
-    pub default: Option<String>,
-    /// What the whole value has to match.
-    pub pattern: Option<Regex>,
-    /// When not empty, only these values are let through, and become what stands beside them.
-    pub map: BTreeMap<String, String>,
+/// What a provider calls the parameters of its redirect (RFC 6749 section 4.1.2), and how it sends them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackNames {
+    /// Where the code is; `code`.
+    pub code: String,
+    /// Where our state comes back; `state`.
+    pub state: String,
+    /// Whether a form may be posted (OAuth 2.0 Form Post Response Mode).
+    pub by_post: bool,
 }
 
 /// How a token is revoked: RFC 7009 unless the file says otherwise.
@@ -283,6 +305,8 @@ pub struct Variable {
     pub allowed: Vec<String>,
     /// Only the operator may set it, on the integration.
     pub operator_only: bool,
+    /// Never shown, and never part of a URL.
+    pub secret: bool,
 }
 
 impl Variable {
@@ -294,7 +318,7 @@ impl Variable {
 }
 
 /// True when the pattern matches the value from its first to its last byte.
-pub(super) fn matches_whole(pattern: &Regex, value: &str) -> bool {
+pub(crate) fn matches_whole(pattern: &Regex, value: &str) -> bool {
     pattern.find(value).is_some_and(|found| found.start() == 0 && found.end() == value.len())
 }
 
@@ -322,12 +346,55 @@ impl Protocol {
     /// Whether a grant has anything to get another token with: a refresh token, or the access token itself where the
     /// provider takes that, or nothing at all where the client gets it for itself.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
-        let presents_access_token = || {
+        let grant = grant.newest();
+        let presents_another_token = || {
             let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
-            names.any(|name| name == "access_token")
+            names.any(|name| name == "access_token" || grant.extra.contains_key(name))
         };
-        let presents_something = || grant.refresh_token.is_some() || presents_access_token();
+        let presents_something = || grant.refresh_token.is_some() || presents_another_token();
         self.grant_type.is_clients_own() || self.refresh != RefreshMode::None && presents_something()
+    }
+
+    /// Whether refreshes present the access token itself.
+    pub fn presents_the_access_token(&self) -> bool {
+        self.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"))
+    }
+
+    /// Whether requests have to follow a refresh before what it brought can be used.
+    pub fn finishes(&self, refreshed: &Grant) -> bool {
+        self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspects(refreshed)
+    }
+
+    /// Whether requests may follow an answer of the token endpoint.
+    pub fn asks_after_answers(&self) -> bool {
+        !self.token_exchange.is_empty() || !self.discovery.is_empty() || self.introspection_endpoint.is_some()
+    }
+
+    /// Whether requests may follow a refresh.
+    pub fn asks_after_refreshes(&self) -> bool {
+        self.token_exchange.iter().any(|exchange| exchange.after_refresh) || self.introspection_endpoint.is_some()
+    }
+
+    /// Whether the provider is to be asked when the access token ends.
+    pub fn introspects(&self, grant: &Grant) -> bool {
+        self.introspection_endpoint.is_some() && grant.expires_at.is_none()
+    }
+
+    /// The values that the requests after the token answer capture.
+    pub fn captures_of_requests(&self) -> impl Iterator<Item = (&String, &TokenCapture)> {
+        let exchanges = self.token_exchange.iter().flat_map(|exchange| &exchange.capture);
+        exchanges.chain(self.discovery.iter().flat_map(|discovery| &discovery.capture))
+    }
+
+    /// The rule of a captured value, wherever it comes from.
+    pub fn capture_rule_mut(&mut self, name: &str) -> Option<&mut CaptureRule> {
+        if let Some(capture) = self.callback_capture.get_mut(name) {
+            return Some(&mut capture.rule);
+        }
+        let exchanges = self.token_exchange.iter_mut().map(|exchange| &mut exchange.capture);
+        let discoveries = self.discovery.iter_mut().map(|discovery| &mut discovery.capture);
+        let mut tables = [&mut self.token_capture].into_iter().chain(exchanges).chain(discoveries);
+        tables.find_map(|table| table.get_mut(name)).map(|capture| &mut capture.rule)
     }
 }
 
@@ -343,9 +410,15 @@ impl Default for Protocol {
             revocation_endpoint: None,
             introspection_endpoint: None,
             token_endpoint_auth_method: None,
+            basic_username: None,
+            basic_password: None,
+            token_request_method: TokenRequestMethod::Post,
+            refresh_request_method: TokenRequestMethod::Post,
             client_assertion: ClientAssertion::default(),
             token_request_format: TokenRequestFormat::Form,
             token_request_headers: Vec::new(),
+            response_type: "code".into(),
+            resource: None,
             code_challenge_method: CodeChallengeMethod::S256,
             scopes: Vec::new(),
             scope_separator: " ".into(),
@@ -354,17 +427,27 @@ impl Default for Protocol {
             token_params: Vec::new(),
             refresh_params: Vec::new(),
             refresh: RefreshMode::Keep,
+            refresh_leeway: None,
             access_token_lifetime: None,
             refresh_token_lifetime: None,
             grace: None,
             terminal_errors: vec!["invalid_grant".into()],
             token_response: TokenResponse::default(),
             token_capture: BTreeMap::new(),
+            callback: CallbackNames::default(),
             callback_capture: BTreeMap::new(),
+            token_exchange: Vec::new(),
+            discovery: Vec::new(),
             revocation: Revocation::default(),
             variables: BTreeMap::new(),
             sunset: None,
         }
+    }
+}
+
+impl Default for CallbackNames {
+    fn default() -> Self {
+        Self { code: "code".into(), state: "state".into(), by_post: true }
     }
 }
 

@@ -5,8 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::{AuthMethod, Endpoints, GrantType, Parameters, Protocol, SigningError, TokenRequestFormat, Values};
-use crate::mapping::Encoding;
+use super::{
+    AuthMethod, Endpoints, GrantType, Parameters, Protocol, SigningError, TokenRequestFormat, TokenRequestMethod,
+    Values,
+};
+use crate::mapping::{Encoding, Template};
 use crate::model::{Grant, Secret};
 
 /// A small request to a provider: token, revocation, discovery. Its `Debug` shows neither headers nor body.
@@ -43,8 +46,10 @@ pub fn exchange_request(
     if let Some(verifier) = verifier {
         parameters.set("code_verifier", verifier.expose());
     }
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, parameters, values)
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 /// The request that refreshes a grant (RFC 6749 section 6). `None` when there is nothing to present.
@@ -54,17 +59,15 @@ pub fn refresh_request(
     grant: &Grant,
     values: Values<'_>,
 ) -> Result<Option<HttpRequest>, SigningError> {
-    let values = Values {
-        access_token: Some(&grant.access_token),
-        refresh_token: grant.refresh_token.as_ref(),
-        captured: Some(&grant.captured),
-        ..values
-    };
+    let values = values.with_grant(grant);
     let mut parameters = Table::new();
     parameters.set("grant_type", "refresh_token");
     parameters.set_from(values, "refresh_token");
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.refresh_params, values);
-    let request = || token_request(protocol, endpoints, &endpoints.refresh, parameters, values);
+    let tables = [&protocol.token_params, &protocol.refresh_params];
+    let (url, method) = (endpoints.refresh.as_str(), protocol.refresh_request_method);
+    let request = || token_request(protocol, endpoints, (url, method), &tables, parameters, values);
     protocol.can_refresh(grant).then(request).transpose()
 }
 
@@ -88,40 +91,55 @@ pub fn client_grant_request(
     if !is_claimed {
         parameters.set_from(values, "scope");
     }
+    parameters.set_resource(protocol, values);
     parameters.apply(&protocol.token_params, values);
-    token_request(protocol, endpoints, &endpoints.token, parameters, values)
+    let to = (endpoints.token.as_str(), protocol.token_request_method);
+    token_request(protocol, endpoints, to, &[&protocol.token_params], parameters, values)
 }
 
 fn token_request(
     protocol: &Protocol,
     endpoints: &Endpoints,
-    url: &str,
+    (url, method): (&str, TokenRequestMethod),
+    tables: &[&Parameters],
     mut parameters: Table,
     values: Values<'_>,
 ) -> Result<HttpRequest, SigningError> {
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
-    let drops = &protocol.token_params;
-    authenticate(endpoints.auth_method, protocol, endpoints, values, drops, &mut parameters, &mut headers)?;
+    authenticate(endpoints.auth_method, protocol, endpoints, values, tables, &mut parameters, &mut headers)?;
     render_headers(&protocol.token_request_headers, values, &mut headers);
-    Ok(parameters.into_request("POST", url, protocol.token_request_format, headers))
+    let (method, format) = match method {
+        TokenRequestMethod::Post => ("POST", protocol.token_request_format),
+        TokenRequestMethod::Get => ("GET", TokenRequestFormat::Query),
+    };
+    Ok(parameters.into_request(method, url, format, headers))
 }
 
-/// Puts id and secret, or an assertion, where the method says. A table that drops `client_id` or `client_secret` sends them under another
+/// Puts id and secret, or an assertion, where the method says. Tables that drop `client_id` or `client_secret` send them under another
 /// name, so the built-in is left out.
 pub(super) fn authenticate(
     method: AuthMethod,
     protocol: &Protocol,
     endpoints: &Endpoints,
     values: Values<'_>,
-    table: &Parameters,
+    tables: &[&Parameters],
     parameters: &mut Table,
     headers: &mut Vec<(String, Secret)>,
 ) -> Result<(), SigningError> {
     let Some(client) = values.client else { return Ok(()) };
-    let dropped = |name: &str| table.iter().any(|(dropped, template)| dropped == name && template.is_empty());
+    let drops = |table: &Parameters, name: &str| table.iter().any(|(own, value)| own == name && value.is_empty());
+    let dropped = |name: &str| tables.iter().any(|table| drops(table, name));
     let secret = client.secret.as_ref().map_or("", Secret::expose);
     match method {
-        AuthMethod::ClientSecretBasic => headers.push(("authorization".into(), basic(&client.id, secret))),
+        AuthMethod::ClientSecretBasic => {
+            let part = |template: &Option<Template>, own: &str| match template {
+                Some(template) => template.render(Encoding::Raw, |name| values.get(name)).unwrap_or_default(),
+                None => own.to_owned(),
+            };
+            let (username, password) =
+                (part(&protocol.basic_username, &client.id), part(&protocol.basic_password, secret));
+            headers.push(("authorization".into(), basic(&username, &password)));
+        }
         AuthMethod::ClientSecretPost
         | AuthMethod::ClientSecretJwt
         | AuthMethod::PrivateKeyJwt
@@ -143,10 +161,10 @@ pub(super) fn authenticate(
     Ok(())
 }
 
-/// Id and secret are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
-fn basic(id: &str, secret: &str) -> Secret {
+/// Both are form-encoded before they are joined and base64-encoded (RFC 6749 section 2.3.1).
+fn basic(username: &str, password: &str) -> Secret {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let joined = Secret::new(format!("{}:{}", encode(id), encode(secret)));
+    let joined = Secret::new(format!("{}:{}", encode(username), encode(password)));
     Secret::new(format!("Basic {}", STANDARD.encode(joined.expose())))
 }
 
@@ -189,6 +207,15 @@ impl Table {
         }
     }
 
+    /// Whose tokens they are to be (RFC 8707 section 2), where the file says.
+    pub(super) fn set_resource(&mut self, protocol: &Protocol, values: Values<'_>) {
+        let resource =
+            protocol.resource.as_ref().and_then(|resource| resource.render(Encoding::Url, |name| values.get(name)));
+        if let Some(resource) = resource {
+            self.set("resource", &resource);
+        }
+    }
+
     /// The provider's table: an empty template drops, others add or replace. A parameter whose template lacks a value,
     /// or renders to nothing, is left out: providers refuse empty parameters.
     pub(super) fn apply(&mut self, table: &Parameters, values: Values<'_>) {
@@ -219,10 +246,8 @@ impl Table {
                     self.iter().map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
                 (url.to_owned(), Some("application/json"), Value::Object(object).to_string())
             }
-            TokenRequestFormat::Query => {
-                let joint = if url.contains('?') { '&' } else { '?' };
-                (format!("{url}{joint}{}", form()), None, String::new())
-            }
+            TokenRequestFormat::Query => (with_query(url, &form()), None, String::new()),
+            TokenRequestFormat::Nothing => (url.to_owned(), None, String::new()),
         };
         if let Some(content_type) = content_type
             && !headers.iter().any(|(name, _)| name == "content-type")
@@ -233,10 +258,21 @@ impl Table {
     }
 }
 
+/// The URL with more in its query: what it has is kept, and behind a fragment, by which some pages route, a query begins
+/// anew.
+pub(super) fn with_query(url: &str, query: &str) -> String {
+    let tail = url.rsplit('#').next().unwrap_or(url);
+    let joint = match () {
+        () if query.is_empty() || tail.ends_with(['?', '&']) => "",
+        () if tail.contains('?') => "&",
+        () => "?",
+    };
+    format!("{url}{joint}{query}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mapping::Template;
     use crate::oauth::Client;
 
     fn client() -> Client {
@@ -354,6 +390,19 @@ mod tests {
         );
         let request = refresh_request(&Protocol::default(), &endpoints(AuthMethod::None), &without, Values::default());
         assert!(request.expect("nothing is signed").is_none());
+    }
+
+    #[test]
+    fn queries_join_what_is_there() {
+        fn check(url: &str, query: &str, expected: &str) {
+            assert_eq!(with_query(url, query), expected, "{url} {query}");
+        }
+        check("https://a.example", "b=1", "https://a.example?b=1");
+        check("https://a.example?", "b=1", "https://a.example?b=1");
+        check("https://a.example?a=1", "b=1", "https://a.example?a=1&b=1");
+        check("https://a.example?a=1&", "b=1", "https://a.example?a=1&b=1");
+        check("https://a.example?a=1#/page", "b=1", "https://a.example?a=1#/page?b=1");
+        check("https://a.example", "", "https://a.example");
     }
 
     #[test]

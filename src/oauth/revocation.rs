@@ -15,18 +15,15 @@ pub fn revocation_requests(
     grant: &Grant,
     values: Values<'_>,
 ) -> Result<Vec<HttpRequest>, SigningError> {
-    let values = Values {
-        client: Some(client),
-        access_token: Some(&grant.access_token),
-        refresh_token: grant.refresh_token.as_ref(),
-        captured: Some(&grant.captured),
-        ..values
-    };
+    let values = Values { client: Some(client), ..values }.with_grant(grant);
     let Some(endpoint) = &endpoints.revocation else { return Ok(Vec::new()) };
     if let Some(table) = &protocol.revocation.params {
         let mut parameters = Table::new();
         parameters.apply(table, values);
         return Ok(vec![request(protocol, endpoints, endpoint, table, parameters, values)?]);
+    }
+    if protocol.revocation.format == TokenRequestFormat::Nothing {
+        return Ok(vec![request(protocol, endpoints, endpoint, &Parameters::new(), Table::new(), values)?]);
     }
     let tokens = [("refresh_token", grant.refresh_token.as_ref()), ("access_token", Some(&grant.access_token))];
     let build = |(hint, token): (&str, Option<&Secret>)| {
@@ -49,13 +46,17 @@ fn request(
     let rules = &protocol.revocation;
     let mut headers = vec![("accept".to_owned(), Secret::new("application/json"))];
     let auth_method = rules.auth_method.unwrap_or(endpoints.auth_method);
-    authenticate(auth_method, protocol, endpoints, values, table, &mut parameters, &mut headers)?;
+    authenticate(auth_method, protocol, endpoints, values, &[table], &mut parameters, &mut headers)?;
     render_headers(&rules.headers, values, &mut headers);
     let method = match rules.method.as_str() {
         "DELETE" => "DELETE",
         "GET" => "GET",
         _ => "POST",
     };
-    let format = if method == "GET" { TokenRequestFormat::Query } else { rules.format };
+    let format = match rules.format {
+        TokenRequestFormat::Nothing => TokenRequestFormat::Nothing,
+        _ if method == "GET" => TokenRequestFormat::Query,
+        format => format,
+    };
     Ok(parameters.into_request(method, endpoint, format, headers))
 }

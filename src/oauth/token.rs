@@ -11,7 +11,8 @@ use oauth2::TokenResponse as _;
 use oauth2::basic::{BasicTokenResponse, BasicTokenType};
 use serde_json::{Map, Value, json};
 
-use super::{Protocol, RefreshMode, protocol};
+use super::capture::{captured, fill};
+use super::{Protocol, RefreshMode, TokenCapture, TokenExchange, TokenResponse, kept};
 use crate::mapping::Path;
 use crate::model::{Grant, Secret, Timestamp};
 
@@ -48,6 +49,13 @@ pub enum TokenError {
     },
 }
 
+impl TokenError {
+    /// Whether the same request may be answered better a moment later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Other { status: 429 | 500.., .. } | Self::Unusable { status: 429 | 500.., .. })
+    }
+}
+
 /// The grant that the answer to a code exchange brings. `asked` are the scopes that were asked for, which hold when the
 /// answer names none (RFC 6749 section 5.1).
 pub fn grant_from_answer(
@@ -57,10 +65,11 @@ pub fn grant_from_answer(
     asked: &[String],
     now: Timestamp,
 ) -> Result<Grant, TokenError> {
-    let mut grant = parse(protocol, status, body, now, None)?;
+    let Parsed { mut grant, .. } = parse(&Reading::of_grants(protocol), status, body, now)?;
     if grant.scopes.is_empty() {
         grant.scopes = asked.to_vec();
     }
+    fill(&protocol.token_capture, &mut grant);
     Ok(grant)
 }
 
@@ -72,36 +81,92 @@ pub fn refreshed_grant(
     old: &Grant,
     now: Timestamp,
 ) -> Result<Grant, TokenError> {
-    let kept_access_token = (protocol.refresh == RefreshMode::Extend).then_some(&old.access_token);
-    let answer = parse(protocol, status, body, now, kept_access_token)?;
+    let reading = Reading {
+        old: Some(old),
+        keeps_access_token: protocol.refresh == RefreshMode::Extend,
+        ..Reading::of_grants(protocol)
+    };
+    let Parsed { grant: answer, .. } = parse(&reading, status, body, now)?;
     let said = answer.refresh_expires_at;
     let mut renewed = old.renewed(answer);
     // The declared lifetime is that of an idle refresh token, and it has just been used: it starts again, kept or not.
     if let (None, Some(lifetime)) = (said, protocol.refresh_token_lifetime) {
         renewed.refresh_expires_at = Some(now.plus(lifetime));
     }
+    fill(&protocol.token_capture, &mut renewed);
     Ok(renewed)
 }
 
-fn parse(
+/// The grant after an exchange of its token. An access token in the answer takes the old one's place, with the end that
+/// the answer says; an answer without one has to bring a further token or a captured value.
+pub fn exchanged_grant(
     protocol: &Protocol,
+    exchange: &TokenExchange,
     status: u16,
     body: &[u8],
+    old: &Grant,
     now: Timestamp,
-    kept_access_token: Option<&Secret>,
 ) -> Result<Grant, TokenError> {
-    let Some(answer) = document(body) else {
+    let reading = Reading {
+        paths: &exchange.token_response,
+        capture: &exchange.capture,
+        old: Some(old),
+        keeps_access_token: true,
+        ..Reading::of_grants(protocol)
+    };
+    let Parsed { grant: mut answer, brought_access_token } = parse(&reading, status, body, now)?;
+    if !brought_access_token {
+        if answer.extra.is_empty() && answer.captured.is_empty() {
+            return Err(TokenError::Unusable { status, why: "there is no token and nothing that the file captures" });
+        }
+        (answer.obtained_at, answer.expires_at) = (old.obtained_at, old.expires_at);
+    }
+    // Kept is what the token endpoint says: these answers bring what their own captures ask for.
+    answer.answer.clone_from(&old.answer);
+    let mut exchanged = old.renewed(answer);
+    fill(&exchange.capture, &mut exchanged);
+    Ok(exchanged)
+}
+
+/// Whose answer is read, and by what.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    protocol: &'a Protocol,
+    paths: &'a TokenResponse,
+    capture: &'a BTreeMap<String, TokenCapture>,
+    /// What there was before.
+    old: Option<&'a Grant>,
+    /// Whether the old access token stays where the answer has none.
+    keeps_access_token: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn of_grants(protocol: &'a Protocol) -> Self {
+        let (paths, capture) = (&protocol.token_response, &protocol.token_capture);
+        Self { protocol, paths, capture, old: None, keeps_access_token: false }
+    }
+}
+
+struct Parsed {
+    grant: Grant,
+    brought_access_token: bool,
+}
+
+fn parse(reading: &Reading<'_>, status: u16, body: &[u8], now: Timestamp) -> Result<Parsed, TokenError> {
+    let Reading { protocol, paths, capture, old, .. } = *reading;
+    let Some(answer) = document(paths, body) else {
         return Err(TokenError::Unusable { status, why: "the body is neither JSON nor form-encoded" });
     };
-    if let Some(code) = error_code(protocol, &answer) {
+    if let Some(code) = error_code(paths, &answer) {
         return Err(named_error(protocol, status, code));
     }
     if !matches!(status, 200 | 201) {
         return Err(TokenError::Unusable { status, why: "the status says failure and the body names no error" });
     }
-    let mut standard = standard_shape(protocol, &answer);
-    if let (Some(kept), false) = (kept_access_token, standard.contains_key("access_token")) {
-        standard.insert("access_token".into(), kept.expose().into());
+    let mut standard = standard_shape(paths, &answer);
+    let brought_access_token = standard.contains_key("access_token");
+    if let (Some(old), true, false) = (old, reading.keeps_access_token, brought_access_token) {
+        standard.insert("access_token".into(), old.access_token.expose().into());
     }
     if !standard.contains_key("access_token") {
         return Err(TokenError::Unusable { status, why: "there is no access token" });
@@ -114,33 +179,47 @@ fn parse(
     }
     let access_token = Secret::new(parsed.access_token().secret().as_str());
     let refresh_token = parsed.refresh_token().map(|token| Secret::new(token.secret().as_str()));
-    let refresh_lifetime = refresh_token.as_ref().and_then(|_| {
-        seconds(&protocol.token_response.refresh_token_expires_in, &REFRESH_EXPIRES_IN, &answer, 1)
-            .or(protocol.refresh_token_lifetime)
-    });
-    Ok(Grant {
+    let said = || seconds(&paths.refresh_token_expires_in, &REFRESH_EXPIRES_IN, &answer, 1);
+    // Where a refresh presents the access token, that is what ends when it stays idle.
+    let is_idle = refresh_token.is_some() || protocol.presents_the_access_token();
+    let refresh_lifetime =
+        refresh_token.as_ref().and_then(|_| said()).or(protocol.refresh_token_lifetime.filter(|_| is_idle));
+    let extra: BTreeMap<String, Secret> = paths
+        .extra
+        .iter()
+        .filter_map(|(name, path)| {
+            let token = path.first(&answer)?.as_str().filter(|token| !token.is_empty())?;
+            Some((name.clone(), Secret::new(token)))
+        })
+        .collect();
+    let tokens: Vec<&Secret> = [&access_token].into_iter().chain(&refresh_token).chain(extra.values()).collect();
+    let grant = Grant {
         // Drawn by whoever began the authorization.
         authorization: String::new(),
-        expires_at: expires_at(protocol, &answer, access_token.expose(), now),
+        expires_at: expires_at(protocol, paths, &answer, access_token.expose(), now),
         refresh_expires_at: refresh_lifetime.map(|lifetime| now.plus(lifetime)),
         scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
         subject: text(&[], "id_token", &answer)
             .and_then(|token| claims(&token)?.get("sub")?.as_str().map(str::to_owned)),
-        captured: captured(protocol, &answer, &[Some(&access_token), refresh_token.as_ref()]),
+        captured: captured(capture, &answer, &tokens),
+        answer: kept::kept(&answer, &tokens, old),
+        unfinished: None,
         obtained_at: now,
         access_token,
         refresh_token,
-    })
+        extra,
+    };
+    Ok(Parsed { grant, brought_access_token })
 }
 
 const REFRESH_EXPIRES_IN: [&str; 3] = ["refresh_token_expires_in", "refresh_expires_in", "x_refresh_token_expires_in"];
 
 /// JSON, or the form encoding that some servers answer with.
-fn document(body: &[u8]) -> Option<Value> {
+fn document(paths: &TokenResponse, body: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
         return value.is_object().then_some(value);
     }
-    let text = std::str::from_utf8(body).ok()?;
+    let text = std::str::from_utf8(body).ok()?.trim_end();
     if text.trim_start().starts_with('<') || !text.contains('=') || text.contains(['\n', '{']) {
         return None;
     }
@@ -148,15 +227,20 @@ fn document(body: &[u8]) -> Option<Value> {
         .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
         .collect();
     let telling = ["access_token", "error"].iter().any(|name| fields.contains_key(*name));
-    telling.then_some(Value::Object(fields))
+    let fields = Value::Object(fields);
+    let by_path = || {
+        let signs = paths.error.iter().map(|sign| &sign.path);
+        paths.access_token.iter().chain(paths.extra.values()).chain(signs).any(|path| path.first(&fields).is_some())
+    };
+    (telling || by_path()).then_some(fields)
 }
 
-fn error_code(protocol: &Protocol, answer: &Value) -> Option<String> {
+fn error_code(paths: &TokenResponse, answer: &Value) -> Option<String> {
     let code = |value: &Value| match value {
         Value::String(code) => code.clone(),
         other => other.to_string(),
     };
-    let signs = &protocol.token_response.error;
+    let signs = &paths.error;
     if signs.is_empty() {
         // An empty `error` beside good tokens is some servers' way of saying that there is none.
         let says_something = |error: &&Value| {
@@ -164,7 +248,11 @@ fn error_code(protocol: &Protocol, answer: &Value) -> Option<String> {
         };
         return answer.get("error").filter(says_something).map(code);
     }
-    let hit = signs.iter().find_map(|sign| sign.path.first(answer).filter(|value| Some(*value) != sign.ok.as_ref()))?;
+    // Form-encoded answers hold nothing but text, and so do some of JSON: `"0"` is as good as `0`.
+    let is_ok = |value: &Value, ok: &Value| code(value) == code(ok);
+    let hit = signs.iter().find_map(|sign| {
+        sign.path.first(answer).filter(|value| !sign.ok.as_ref().is_some_and(|ok| is_ok(value, ok)))
+    })?;
     // `"ok": false` says that there is an error and not which; RFC 6749's own field may.
     match (hit, answer.get("error")) {
         (Value::Bool(_), Some(named)) => Some(code(named)),
@@ -186,8 +274,7 @@ fn named_error(protocol: &Protocol, status: u16, code: String) -> TokenError {
 }
 
 /// The fields under RFC 6749's names.
-fn standard_shape(protocol: &Protocol, answer: &Value) -> Map<String, Value> {
-    let paths = &protocol.token_response;
+fn standard_shape(paths: &TokenResponse, answer: &Value) -> Map<String, Value> {
     let mut shape = Map::new();
     for (name, list) in [("access_token", &paths.access_token), ("refresh_token", &paths.refresh_token)] {
         if let Some(token) = text(list, name, answer).filter(|token| !token.is_empty()) {
@@ -228,8 +315,13 @@ fn scope(paths: &[Path], answer: &Value) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-fn expires_at(protocol: &Protocol, answer: &Value, access_token: &str, now: Timestamp) -> Option<Timestamp> {
-    let paths = &protocol.token_response;
+fn expires_at(
+    protocol: &Protocol,
+    paths: &TokenResponse,
+    answer: &Value,
+    access_token: &str,
+    now: Timestamp,
+) -> Option<Timestamp> {
     seconds(&paths.expires_in, &["expires_in"], answer, paths.expires_in_per_second.unwrap_or(1))
         .map(|lifetime| now.plus(lifetime))
         .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment))
@@ -280,17 +372,6 @@ fn claims(token: &str) -> Option<Value> {
         return None;
     };
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
-}
-
-/// A capture is shown to whoever owns the connection, so a token is none, whatever the path says.
-fn captured(protocol: &Protocol, answer: &Value, tokens: &[Option<&Secret>]) -> BTreeMap<String, String> {
-    let capture = |(name, capture): (&String, &super::TokenCapture)| {
-        let value = capture.path.text(answer)?;
-        let matches = capture.pattern.as_ref().is_none_or(|pattern| protocol::matches_whole(pattern, &value));
-        let is_token = tokens.iter().flatten().any(|token| token.expose() == value);
-        (matches && !is_token).then(|| (name.clone(), value))
-    };
-    protocol.token_capture.iter().filter_map(capture).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::{ErrorSign, TokenCapture, TokenResponse};
+use super::super::{CaptureRule, ErrorSign, TokenCapture, TokenExchange, TokenRequestFormat, TokenResponse};
 use super::*;
+use crate::mapping::Template;
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -65,12 +66,13 @@ fn a_jwt_says_when_it_ends() {
 
 #[test]
 fn what_the_file_knows_fills_in() {
+    let letters = CaptureRule { pattern: regex_lite::Regex::new("[a-z]+").ok(), ..CaptureRule::default() };
     let protocol = Protocol {
         access_token_lifetime: Some(Duration::from_secs(60)),
         refresh_token_lifetime: Some(Duration::from_secs(600)),
         token_capture: BTreeMap::from([
-            ("team".into(), TokenCapture { path: path("$.team.id"), pattern: None }),
-            ("host".into(), TokenCapture { path: path("$.host"), pattern: regex_lite::Regex::new("[a-z]+").ok() }),
+            ("team".into(), TokenCapture { path: path("$.team.id"), rule: CaptureRule::default() }),
+            ("host".into(), TokenCapture { path: path("$.host"), rule: letters }),
         ]),
         ..Protocol::default()
     };
@@ -139,6 +141,79 @@ fn refreshes_keep_and_replace() {
     };
     let extended = refresh(&extend, r#"{"result":"0000"}"#).expect("a grant");
     assert_eq!(seen(&extended), ("A".into(), Some("R".into()), Some(9), "a".into()));
+}
+
+#[test]
+fn further_tokens_are_replaced_and_kept() {
+    let protocol = Protocol {
+        token_response: TokenResponse {
+            extra: BTreeMap::from([("user".into(), path("$.user.token")), ("page".into(), path("$.page"))]),
+            ..TokenResponse::default()
+        },
+        token_capture: BTreeMap::from([(
+            "copy".into(),
+            TokenCapture { path: path("$.user.token"), rule: CaptureRule::default() },
+        )]),
+        ..Protocol::default()
+    };
+    let extra = |grant: &Grant| grant.extra.iter().map(|(name, token)| format!("{name}={}", token.expose())).collect();
+    let old = exchange(&protocol, 200, r#"{"access_token":"A","user":{"token":"U"},"page":"P"}"#).expect("a grant");
+    assert_eq!((extra(&old), old.captured.len()), (vec!["page=P".to_owned(), "user=U".to_owned()], 0));
+    let body = br#"{"access_token":"B","user":{"token":"V"},"page":""}"#;
+    let renewed = refreshed_grant(&protocol, 200, body, &old, now()).expect("a grant");
+    assert_eq!(extra(&renewed), ["page=P", "user=V"]);
+}
+
+#[test]
+fn exchanges_replace_what_they_bring() {
+    let exchange_rule = TokenExchange {
+        url: Template::parse("https://api.example/exchange").expect("a template"),
+        method: "POST",
+        format: TokenRequestFormat::Form,
+        auth_method: None,
+        params: Vec::new(),
+        headers: Vec::new(),
+        after_refresh: false,
+        token_response: TokenResponse {
+            extra: BTreeMap::from([("session".into(), path("$.session"))]),
+            ..TokenResponse::default()
+        },
+        capture: BTreeMap::from([(
+            "shard".into(),
+            TokenCapture { path: path("$.shard"), rule: CaptureRule::default() },
+        )]),
+    };
+    let protocol = Protocol::default();
+    let old = exchange(&protocol, 200, r#"{"access_token":"A","refresh_token":"R","expires_in":60,"scope":"a"}"#);
+    let old = old.expect("a grant");
+    let later = now().plus(Duration::from_secs(10));
+    let exchanged = |body: &str| exchanged_grant(&protocol, &exchange_rule, 200, body.as_bytes(), &old, later);
+    let long = exchanged(r#"{"access_token":"B","expires_in":600}"#).expect("a grant");
+    assert_eq!(seen(&long), ("B".into(), Some("R".into()), Some(610), "a".into()));
+    // The end belongs to the token that it was said of.
+    let unknown = exchanged(r#"{"access_token":"B","refresh_token":"S"}"#).expect("a grant");
+    assert_eq!(seen(&unknown), ("B".into(), Some("S".into()), None, "a".into()));
+    let session = exchanged(r#"{"session":"X","shard":3}"#).expect("a grant");
+    assert_eq!(seen(&session), ("A".into(), Some("R".into()), Some(60), "a".into()));
+    assert_eq!((session.extra["session"].expose(), &*session.captured["shard"]), ("X", "3"));
+    assert_eq!(session.answer, old.answer, "kept is what the token endpoint said");
+    let why = "there is no token and nothing that the file captures";
+    assert_eq!(exchanged(r#"{"ok":true}"#), Err(TokenError::Unusable { status: 200, why }));
+    assert_eq!(exchanged(r#"{"error":"invalid_grant"}"#), Err(TokenError::Terminal { code: "invalid_grant".into() }));
+}
+
+#[test]
+fn failures_that_pass() {
+    fn check(status: u16, body: &str, expected: bool) {
+        let error = exchange(&Protocol::default(), status, body).expect_err("an error");
+        assert_eq!(error.is_transient(), expected, "{status} {body}");
+    }
+    check(503, "", true);
+    check(429, r#"{"error":"invalid_grant"}"#, true);
+    check(500, r#"{"error":"server_error"}"#, true);
+    check(400, r#"{"error":"invalid_grant"}"#, false);
+    check(403, "", false);
+    check(200, "{}", false);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The admin listener: liveness, readiness and metrics by path. Never tokens.
+//! The admin listener: liveness, readiness and metrics by path; another look at the configuration. Never tokens.
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -20,16 +20,21 @@ impl Service {
             return HttpError::from(misdirected).respond("admin");
         }
         let path = head.uri.path();
-        if !matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json") {
-            return HttpError::NotFound.respond("admin");
-        }
-        if !matches!(head.method, Method::GET | Method::HEAD) {
-            return HttpError::MethodNotAllowed("GET, HEAD").respond("admin");
+        let (is_taken, methods) = match path {
+            "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => {
+                (matches!(head.method, Method::GET | Method::HEAD), "GET, HEAD")
+            }
+            "/reload" => (head.method == Method::POST, "POST"),
+            _ => return HttpError::NotFound.respond("admin"),
+        };
+        if !is_taken {
+            return HttpError::MethodNotAllowed(methods).respond("admin");
         }
         match path {
             "/readyz" => self.readiness().await,
-            "/metrics" => metrics::page(&self.broker.standings()),
+            "/metrics" => metrics::page(&self.broker.standings(), self.process.reloads.counts()),
             "/openapi.json" => openapi::admin(),
+            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
             _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),
         }
     }
@@ -37,7 +42,7 @@ impl Service {
     /// Ready when the store answers and this process is not going. A provider that fails is told and changes nothing:
     /// another replica would reach it no better.
     async fn readiness(&self) -> Response<Body> {
-        if self.is_draining() {
+        if self.process.is_draining() {
             return HttpError::ShuttingDown.respond("admin");
         }
         match self.broker.store().ping().await {

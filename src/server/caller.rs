@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::respond::HttpError;
 use super::service::Service;
-use super::{Caller as KeyCaller, Settings};
+use super::{Caller as KeyCaller, KeyHash, Settings};
 use crate::broker::{SESSION_PREFIX, Session};
 use crate::model::{Allowed, CallerScope, IntegrationName, Org, Person, User};
 use crate::route::TokenPlace;
@@ -200,6 +200,12 @@ fn key_caller<'a>(key: &str, settings: &'a Settings) -> Option<&'a KeyCaller> {
         }
     }
     found
+}
+
+/// Whether this is the key, compared in a time that says nothing of how near it is.
+pub(super) fn is_key_of(key: &str, hash: &KeyHash) -> bool {
+    let digest: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    hash.0.ct_eq(&digest).into()
 }
 
 /// A token of ours, wherever the request has it: under any scheme of `Authorization`, inside Basic credentials, or in

@@ -1,5 +1,6 @@
 //! The endpoints around connecting: authorize, start links, callback, confirm.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, COOKIE, LOCATION, REFERRER_POLICY, SET_COOKIE};
@@ -59,7 +60,12 @@ impl Service {
         let scopes = form
             .get("scope")
             .map(|scope| scope.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect());
-        let begin = Begin { key, return_to, scopes, variables: form.under("variables") };
+        let variables = form.under("variables");
+        if head.method == Method::GET {
+            refuse_secrets(&integration, &variables)?;
+        }
+        let authorization_params = form.under("authorization_params");
+        let begin = Begin { key, return_to, scopes, variables, authorization_params };
         let begun = self.broker.begin(begin).await?;
         if head.method == Method::POST {
             return Ok(json_response(StatusCode::OK, &Value::from(begun.url)));
@@ -148,16 +154,20 @@ impl Service {
         head: &http::request::Parts,
         body: Incoming,
     ) -> Result<Response<Body>, HttpError> {
+        let protocol = &integration.provider.protocol;
+        let names = &protocol.callback;
+        if !names.by_post {
+            return Err(HttpError::MethodNotAllowed("GET"));
+        }
         let form = self.form(head, body).await?;
+        let own = [names.state.as_str(), names.code.as_str(), "error", "iss"];
+        let captured = protocol.callback_capture.values().map(|capture| capture.param.as_str());
         let mut query = form_urlencoded::Serializer::new(String::new());
-        for name in ["state", "code", "error", "iss"] {
+        // Each once: two captures may take the same parameter, and one that comes twice is refused.
+        let mut taken = BTreeSet::new();
+        for name in own.into_iter().chain(captured).filter(|name| taken.insert(*name)) {
             if let Some(value) = form.get(name) {
                 query.append_pair(name, value);
-            }
-        }
-        for capture in integration.provider.protocol.callback_capture.values() {
-            if let Some(value) = form.get(&capture.param) {
-                query.append_pair(&capture.param, value);
             }
         }
         let base = &self.public_base;
@@ -214,6 +224,17 @@ impl Service {
         let text = format!("{name}={value}; Path=/; {age}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(text)
             .map_err(|_| HttpError::broker(BrokerError::Internal("a cookie cannot be written".into())))
+    }
+}
+
+/// A URL stands in logs and histories, so that no secret comes in one.
+fn refuse_secrets(integration: &Integration, variables: &BTreeMap<String, String>) -> Result<(), HttpError> {
+    let rules = &integration.provider.protocol.variables;
+    match variables.keys().find(|name| rules.get(*name).is_some_and(|rule| rule.secret)) {
+        Some(name) => Err(HttpError::bad_request(format!(
+            "`variables.{name}` is a secret and does not belong into a URL: send it in the body of a POST."
+        ))),
+        None => Ok(()),
     }
 }
 

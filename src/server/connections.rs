@@ -159,6 +159,7 @@ fn variables_json(integration: &Integration) -> Value {
                 "default": rule.default,
                 "pattern": rule.pattern.as_ref().map(regex_lite::Regex::as_str),
                 "enum": rule.allowed,
+                "secret": rule.secret,
             })
         })
         .collect()

@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::Limits;
 use super::respond::HttpError;
 
+/// The fields that JSON writes as an object, and a form by names with a dot.
+const NESTED: [&str; 2] = ["variables", "authorization_params"];
+
 /// Names and values, each name once; what JSON has inside `variables` becomes `variables.name`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Form(BTreeMap<String, String>);
@@ -93,10 +96,10 @@ impl Form {
     fn insert_json(&mut self, name: String, value: Value) -> Result<(), HttpError> {
         match value {
             Value::Null => Ok(()),
-            Value::Object(fields) if name == "variables" => {
-                fields.into_iter().try_for_each(|(inner, value)| self.insert_json(format!("variables.{inner}"), value))
+            Value::Object(fields) if NESTED.contains(&name.as_str()) => {
+                fields.into_iter().try_for_each(|(inner, value)| self.insert_json(format!("{name}.{inner}"), value))
             }
-            _ if name == "variables" => Err(HttpError::bad_request("variables has to be an object.")),
+            _ if NESTED.contains(&name.as_str()) => Err(HttpError::bad_request(format!("{name} has to be an object."))),
             Value::String(text) => self.insert(name, text),
             Value::Number(number) => self.insert(name, number.to_string()),
             Value::Bool(flag) => self.insert(name, flag.to_string()),
@@ -194,6 +197,12 @@ mod tests {
         check("application/json", r#"{"user_id":{}}"#, Err(400));
         check("application/json", r#"{"variables":{"a":{}}}"#, Err(400));
         check("application/json", r#"{"variables":"a"}"#, Err(400));
+        check(
+            "application/json",
+            r#"{"authorization_params":{"login_hint":"a","max_age":9}}"#,
+            Ok(&[("authorization_params.login_hint", "a"), ("authorization_params.max_age", "9")]),
+        );
+        check("application/json", r#"{"authorization_params":["a"]}"#, Err(400));
         check("", "", Ok(&[]));
         check("", "x", Err(415));
         check("text/plain", "x", Err(415));

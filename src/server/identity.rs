@@ -18,11 +18,9 @@ use super::endpoint::Endpoint;
 use super::respond::HttpError;
 use super::service::Service;
 use super::settings::{self, Claim};
-use crate::broker::Visitor;
+use crate::broker::{Network, Visitor};
 use crate::model::{Org, Person, User};
-use crate::route::Via;
 use crate::route::headers::Arrival;
-use crate::upstream::{Fetch, Upstream};
 
 /// How we learn who a browser is.
 pub(super) enum Identity {
@@ -43,9 +41,10 @@ pub(super) struct Asking {
 
 impl Identity {
     /// `None` where nobody logs in.
-    pub(super) fn new(settings: &settings::App, upstream: &Upstream, fetch: Fetch, via: &Via) -> Option<Self> {
+    pub(super) fn new(settings: &settings::App, network: &Network) -> Option<Self> {
+        let Network { fetch, upstream, via } = network;
         match (settings.identity.as_ref()?, &settings.upstream) {
-            (settings::Identity::Token(token), _) => Some(Self::Token(Token::new(token.clone(), fetch))),
+            (settings::Identity::Token(token), _) => Some(Self::Token(Token::new(token.clone(), fetch.clone()))),
             (settings::Identity::Whoami(whoami), Some(destination)) => {
                 Some(Self::Whoami(Whoami::new(whoami.clone(), destination.clone(), upstream.clone(), via.clone())))
             }

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -87,9 +88,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// The service is called once for each request and its future is dropped when the caller goes away. Upgrades are
 /// served.
+///
+/// The options may be exchanged meanwhile: connections that are accepted from then on keep to the new ones. How many
+/// there may be is settled at the beginning.
 pub async fn serve<S, F, B>(
     listener: TcpListener,
-    options: Options,
+    options: Arc<ArcSwap<Options>>,
     service: S,
     shutdown: impl Future<Output = ()>,
 ) -> Drained
@@ -99,17 +103,21 @@ where
     B: Body<Data = Bytes> + From<Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let places = Arc::new(Semaphore::new(options.limits.connections));
+    let places = Arc::new(Semaphore::new(options.load().limits.connections));
     let (open, mut all_closed) = mpsc::channel::<()>(1);
     let (stage, stages) = watch::channel(Stage::Serving);
-    let drain = options.drain;
-    let server = Arc::new(connection::Server::new(options));
     {
         let mut shutdown = pin!(shutdown);
         let mut accepting = pin!(async {
+            let mut known = options.load_full();
+            let mut server = Arc::new(connection::Server::new(Options::clone(&known)));
             loop {
                 let permit = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
                 let (stream, address) = accept(&listener).await;
+                if !Arc::ptr_eq(&known, &options.load()) {
+                    known = options.load_full();
+                    server = Arc::new(connection::Server::new(Options::clone(&known)));
+                }
                 let hold = Arc::new(Hold { _permit: permit, _open: open.clone() });
                 let tether = Tether { _hold: hold, stages: stages.clone() };
                 tokio::spawn(connection::run(stream, address, Arc::clone(&server), service.clone(), tether));
@@ -123,7 +131,7 @@ where
     // Closed before the draining, so that whoever comes now is refused at once and tries elsewhere.
     drop((listener, open));
     stage.send_replace(Stage::Draining);
-    if tokio::time::timeout(drain, all_closed.recv()).await.is_ok() {
+    if tokio::time::timeout(options.load().drain, all_closed.recv()).await.is_ok() {
         return Drained::Whole;
     }
     stage.send_replace(Stage::Over);

@@ -7,21 +7,32 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 
 use super::body::Body;
+use super::reload::ReloadCounts;
 use crate::broker::{Phase, Standing};
 
 /// The page as an answer.
-pub(super) fn page(standings: &[Standing]) -> Response<Body> {
-    let mut response = Response::new(Body::from(text(standings)));
+pub(super) fn page(standings: &[Standing], reloads: ReloadCounts) -> Response<Body> {
+    let mut response = Response::new(Body::from(text(standings, reloads)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn text(standings: &[Standing]) -> String {
+fn text(standings: &[Standing], reloads: ReloadCounts) -> String {
     let mut page = Page(String::new());
     page.family("keyferry_build_info", "gauge", "The version that runs; always 1.");
     page.sample("keyferry_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+
+    let doc = "Looks at a configuration that may have changed, and what came of them.";
+    page.family("keyferry_config_reloads_total", "counter", doc);
+    let counts = [("reloaded", reloads.changed), ("unchanged", reloads.unchanged), ("refused", reloads.refused)];
+    for (outcome, count) in counts {
+        page.sample("keyferry_config_reloads_total", &[("outcome", outcome)], count);
+    }
+    let doc = "When the configuration in the files was last read and found good, in seconds since the epoch.";
+    page.family("keyferry_config_last_good_timestamp_seconds", "gauge", doc);
+    page.sample("keyferry_config_last_good_timestamp_seconds", &[], reloads.good_at);
 
     let doc = "Whether the provider is asked: 0 closed, it is; 1 half-open, one call is to show; 2 open, it is not.";
     page.family("keyferry_circuit_state", "gauge", doc);
@@ -81,7 +92,8 @@ impl Page {
             self.escaped(value);
             self.0.push('"');
         }
-        let _ = writeln!(self.0, "}} {value}");
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.0, "{end} {value}");
     }
 
     fn escaped(&mut self, value: &str) {
@@ -107,6 +119,7 @@ mod tests {
             page.sample("name", labels, value);
             assert_eq!(page.0, expected);
         }
+        check(&[], 3.0, "name 3\n");
         check(&[("a", "b")], 0.0, "name{a=\"b\"} 0\n");
         check(&[("a", "b"), ("c", "d-e")], 1.25, "name{a=\"b\",c=\"d-e\"} 1.25\n");
         check(&[("a", "\"\\\n")], 2.0, "name{a=\"\\\"\\\\\\n\"} 2\n");

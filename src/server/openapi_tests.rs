@@ -76,6 +76,8 @@ fn every_error_is_described_at_its_status_and_no_other_is() {
     }
     // Calls through /proxy alone can go round.
     described.insert(("LOOP_DETECTED".to_owned(), "loop_detected".to_owned()));
+    // The admin listener alone reads the configuration anew, which its own document says.
+    described.insert(("UNPROCESSABLE_ENTITY".to_owned(), "configuration_invalid".to_owned()));
     assert_eq!(described, decided);
 }
 

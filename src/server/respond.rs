@@ -16,6 +16,7 @@ use self::problems::{
 use super::body::Body;
 use super::forward::ForwardError;
 use super::origin::Misdirected;
+use super::reload::Notice;
 use crate::broker::BrokerError;
 use crate::items;
 use crate::route::TargetError;
@@ -72,6 +73,12 @@ pub(crate) enum HttpError {
     NotLoggedIn,
     /// Who is logged in cannot be found out now, for the log's reason.
     LoginUnknown(String),
+    /// No admin key is configured, so nobody can prove that they have it.
+    NoAdminKey,
+    /// The admin key is missing or wrong.
+    WrongAdminKey,
+    /// The configuration that was to be loaded has these mistakes.
+    Misconfigured(Vec<Notice>),
 }
 
 /// What an error becomes.
@@ -185,6 +192,24 @@ impl HttpError {
                     "It cannot be found out at the moment who is logged in to the application. Try again.",
                 )
             },
+            Self::NoAdminKey => plain(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "This needs the admin key, and none is configured. `keyferry keys new` makes a key; its hash goes to server.admin_key_hash.",
+            ),
+            Self::WrongAdminKey => plain(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "Send the admin key as `Authorization: Bearer kf_…`; there was none, or it is not the one of server.admin_key_hash.",
+            ),
+            Self::Misconfigured(mistakes) => plain(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "configuration_invalid",
+                &match mistakes.len() {
+                    1 => "The configuration has a mistake; the one before stays in force.".to_owned(),
+                    count => format!("The configuration has {count} mistakes; the one before stays in force."),
+                },
+            ),
         }
     }
 
@@ -240,6 +265,9 @@ impl HttpError {
         });
         if let Some(connect_url) = &problem.connect_url {
             document["connect_url"] = Value::from(connect_url.as_str());
+        }
+        if let Self::Misconfigured(mistakes) = self {
+            document["mistakes"] = mistakes.iter().map(Notice::json).collect();
         }
         let mut response = json_response(problem.status, &document);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -19,50 +19,50 @@ use super::listen::Peer;
 use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
+use super::reload::Reloads;
 use super::respond::HttpError;
-use crate::broker::{Broker, Integration};
+use crate::broker::{Broker, Integration, Network};
 use crate::route::{Side, Via};
-use crate::upstream::{Fetch, Upstream};
+use crate::upstream::Upstream;
 
-/// Everything that answers on the listener for callers and browsers.
+/// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
+/// another service; a request is answered by the one that it came to.
 pub struct Service {
     pub(super) settings: Settings,
+    pub(super) process: Arc<Process>,
     pub(super) broker: Arc<Broker>,
     pub(super) upstream: Upstream,
     /// Scheme, authority and base path as browsers know them.
     pub(super) public_base: String,
     /// How we learn who a browser is; `None` where nobody logs in.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<Arc<Identity>>,
     /// Our name on the way of a call, by which we know our own again.
     pub(super) via: Via,
+}
+
+/// What stays the same while configurations come and go.
+pub struct Process {
     /// Begins every request id.
     instance: String,
     requests: AtomicU64,
     draining: AtomicBool,
+    pub(super) reloads: Reloads,
 }
 
-impl Service {
-    /// Puts the parts together. `instance` is a random name of this process.
-    pub fn new(
-        settings: Settings,
-        broker: Arc<Broker>,
-        upstream: Upstream,
-        fetch: Fetch,
-        via: Via,
-        public_base: String,
-        instance: String,
-    ) -> Self {
-        Self {
-            identity: Identity::new(&settings.app, &upstream, fetch, &via),
-            settings,
-            broker,
-            upstream,
-            public_base,
-            via,
+impl Process {
+    /// `instance` is a random name of this process.
+    pub fn new(instance: String) -> Arc<Self> {
+        Arc::new(Self {
             instance,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
-        }
+            reloads: Reloads::default(),
+        })
+    }
+
+    /// What became of changes of the configuration.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// From now on readiness says that this process is going.
@@ -74,10 +74,41 @@ impl Service {
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(
+        settings: Settings,
+        process: Arc<Process>,
+        broker: Arc<Broker>,
+        network: Network,
+        public_base: String,
+    ) -> Self {
+        let identity = Identity::new(&settings.app, &network).map(Arc::new);
+        Self { settings, process, broker, upstream: network.upstream, public_base, identity, via: network.via }
+    }
+
+    /// The same process by other settings. What is known of who is logged in is kept where it is asked for the same way.
+    pub fn following(&self, settings: Settings, network: Network, public_base: String) -> Self {
+        let is_asked_alike = settings.app == self.settings.app && network.upstream.is(&self.upstream);
+        let next = Self::new(settings, Arc::clone(&self.process), Arc::clone(&self.broker), network, public_base);
+        if is_asked_alike { Self { identity: self.identity.clone(), ..next } } else { next }
+    }
+
+    /// The settings that it answers by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it shares with those before and after it.
+    pub fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
 
     /// Answers one request. Never fails: every failure has an answer.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.process.requests.fetch_add(1, Ordering::Relaxed);
         if let Some(destination) = &self.settings.app.upstream {
             match Side::of(request.uri().path(), &self.settings.base_path) {
                 Side::Ours => {}
@@ -179,7 +210,7 @@ impl Service {
     }
 
     fn request_id(&self, number: u64) -> String {
-        format!("{}-{number:x}", self.instance)
+        format!("{}-{number:x}", self.process.instance)
     }
 }
 

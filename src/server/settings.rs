@@ -30,7 +30,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Put before `/integrations` and `/proxy`; empty, or begins with `/` and does not end with it.
     pub base_path: String,
-    /// SHA-256 of the admin key. No endpoint asks for it yet.
+    /// SHA-256 of the admin key, without which nobody is taken for the operator.
     pub admin_key_hash: Option<KeyHash>,
     /// How long requests in flight may take after SIGTERM.
     pub drain: Duration,

@@ -59,6 +59,11 @@ impl Upstream {
         })))
     }
 
+    /// Whether both share their connections.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Longest silence inside a body, and life of an upgraded connection without traffic.
     pub fn idle_timeout(&self) -> Duration {
         self.0.timeouts.idle

@@ -33,6 +33,7 @@ pub(super) struct Dialer {
     presenting: Presenting,
     proxy: Option<Proxy>,
     connect_timeout: Duration,
+    stage: Option<SocketAddr>,
 }
 
 /// Which HTTP versions are offered.
@@ -66,6 +67,7 @@ impl Dialer {
             presenting: Presenting::default(),
             proxy: settings.proxy.as_ref().map(|proxy| Proxy::parse(proxy.expose())).transpose()?,
             connect_timeout: settings.connect_timeout,
+            stage: settings.stage,
         })
     }
 
@@ -81,6 +83,11 @@ impl Dialer {
         self.connect_timeout
     }
 
+    /// Where everything is dialled instead.
+    pub(super) fn stage(&self) -> Option<SocketAddr> {
+        self.stage
+    }
+
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
@@ -88,6 +95,9 @@ impl Dialer {
     /// Connects, with TLS where the scheme asks for it.
     pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Wire, UpstreamError> {
         let connecting = async {
+            if let Some(stage) = self.stage {
+                return connect_to(peer, vec![stage]).await.map(Wire::Plain);
+            }
             let tcp = self.connect(peer).await?;
             if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Wire::Plain(tcp)) }
         };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -106,18 +107,27 @@ impl Fetch {
             is_application: false,
             certificate: request.certificate.as_ref(),
         };
-        self.0.dialer.check_literal(peer)?;
-        let way = Way {
-            https,
-            trusted_as_written: request.trusted_as_written,
-            by_proxy: self.0.dialer.proxy().is_some() && !peer.stays_here(),
-            certificate: request.certificate.clone(),
+        let way = if self.0.dialer.stage().is_some() {
+            Way { https: false, trusted_as_written: false, by_proxy: true, certificate: None }
+        } else {
+            self.0.dialer.check_literal(peer)?;
+            let by_proxy = self.0.dialer.proxy().is_some() && !peer.stays_here();
+            let certificate = request.certificate.clone();
+            Way { https, trusted_as_written: request.trusted_as_written, by_proxy, certificate }
         };
         let client = self.client(way).map_err(|cause| UpstreamError::unreachable(&host, cause))?;
-        let FetchRequest { method, url, headers, body, .. } = request;
+        let FetchRequest { method, mut url, headers, body, .. } = request;
+        if self.0.dialer.stage().is_some() {
+            // A stage is an http proxy, which is told the whole URL.
+            let _ = url.set_scheme("http");
+        }
+        let is_post = method == Method::POST;
         let mut sent = client.request(method, url).headers(headers);
         if !body.is_empty() {
             sent = sent.body(body);
+        } else if is_post {
+            // A POST says that it is empty (RFC 9110 section 8.6); some servers answer 411 otherwise.
+            sent = sent.header(CONTENT_LENGTH, 0);
         }
         tokio::time::timeout(self.0.timeout, read(sent, &host))
             .await
@@ -152,8 +162,11 @@ impl Fetch {
             .pool_idle_timeout(KEPT_FOR)
             // The environment's proxies are not ours: only what is configured counts.
             .no_proxy();
-        match dialer.proxy() {
-            Some(proxy) if way.by_proxy => {
+        match (dialer.stage(), dialer.proxy()) {
+            (Some(stage), _) => {
+                builder = builder.proxy(reqwest::Proxy::all(format!("http://{stage}")).map_err(fail)?);
+            }
+            (None, Some(proxy)) if way.by_proxy => {
                 let mut through = reqwest::Proxy::all(proxy.url()).map_err(fail)?;
                 if let Some(authorization) = proxy.authorization() {
                     let mut value = HeaderValue::from_str(authorization.expose()).expect("Basic and base64 are ASCII");

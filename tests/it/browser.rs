@@ -131,7 +131,9 @@ async fn the_list_says_what_is_asked_for() {
     assert_eq!((&acme["user_id"], &acme["status"]), (&json!("ada"), &Value::Null), "{acme}");
     let names: Vec<&Value> = acme["variables"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
     // `plan` is the operator's, and `tier` has been set by the operator.
-    assert_eq!(names, ["region", "subdomain"], "{acme}");
+    assert_eq!(names, ["region", "subdomain", "token"], "{acme}");
+    let secrets: Vec<&Value> = acme["variables"].as_array().expect("a list").iter().map(|one| &one["secret"]).collect();
+    assert_eq!(secrets, [false, false, true], "{acme}");
     assert_eq!(acme["variables"][0]["enum"], json!(["eu", "us"]), "{acme}");
     assert_eq!(acme["variables"][1]["title"], "Subdomain", "{acme}");
 }
@@ -235,6 +237,9 @@ pattern = "^[a-z0-9-]+$"
 title = "Region"
 enum = ["eu", "us"]
 default = "eu"
+[variables.token]
+title = "API token"
+secret = true
 [variables.tier]
 [variables.plan]
 source = "operator"

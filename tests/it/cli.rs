@@ -164,6 +164,25 @@ async fn healthcheck_is_an_exit_code() {
 }
 
 #[tokio::test]
+async fn connect_passes_variables_and_parameters_on() {
+    let file = "[oauth]\nauthorization_endpoint = \"https://as.example/authorize\"\ntoken_endpoint = \"https://as.example/token\"\n\
+                authorization_params = { sub = \"{sub}\" }\n[api]\nbase_url = \"https://api.example.com\"\n[variables.sub]\n";
+    let configuration = Configuration::new().provider("acme", file).toml("[integrations.acme]\nclient_id = \"i\"\n");
+    let keyferry = Keyferry::start(configuration).await;
+    let url = format!("http://{}", keyferry.address());
+    let typed = ["connect", "acme", "--no-browser", "--url", &url];
+    let more = ["--variable", "sub=a=b", "--param", "login_hint=ada@example.com", "--param", "prompt=none"];
+    let (mut process, _folder) = Typed::new(&[&typed[..], &more[..]].concat()).start();
+    let start = process.output("the URL to open", LIMIT, url_to_open).await;
+    assert!(start.ends_with("&sub=a%3Db&login_hint=ada%40example.com&prompt=none"), "{start}");
+
+    let (code, _, err) = Typed::new(&[&typed[..], &["--variable", "sub"]].concat()).run().await;
+    assert!(code == 2 && err.contains("write a name, `=` and a value"), "{code} {err}");
+    let (code, _, err) = Typed::new(&[&typed[..], &["--variable", "sub=a", "--param", "state=x"]].concat()).run().await;
+    assert!(code == 1 && err.contains("`authorization_params.state` cannot be chosen"), "{code} {err}");
+}
+
+#[tokio::test]
 async fn connect_waits_for_the_browser_in_the_open_mode() {
     let server = AuthorizationServer::start().await;
     let keyferry = Keyferry::start(acme(Configuration::new(), &server)).await;

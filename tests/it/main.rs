@@ -5,6 +5,7 @@ mod examples; // what the examples show is so
 mod layers; // a module names only lower ones
 mod readme; // every key explained, every block of TOML loads
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
+mod schemas; // the JSON Schemas, and a linter that holds every file to them
 mod support; // the binary under test, an authorization server, SDKs, a browser, a raw socket
 
 mod peers; // the authorization server, the recorder and the SDKs are what the tests take them for
@@ -26,6 +27,9 @@ mod limits; // rate budgets over replicas, pauses, circuits, and what readiness 
 mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
 mod mechanisms; // each mechanism of provider files: every byte that is sent, and what comes of the answer
 mod openapi; // what the documents say is what is answered
+mod providers; // `keyferry providers`: lists, shows, and writes files that connect
+mod providers_test; // `keyferry providers test`, and docs/providers.md by what it teaches
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
+mod reload; // another configuration while it runs: what triggers it, what it changes, what goes on
 mod sdk;
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte

@@ -1,11 +1,29 @@
 //! Each mechanism of provider files against a scripted authorization server: every byte that is sent, and what comes of
 //! the answer.
 
+mod authorization;
+mod callback;
+mod calls;
+mod captured_host; // endpoints that only an answer tells
+mod captures;
 mod client_assertion; // private_key_jwt and client_secret_jwt
+mod client_auth;
 mod client_credentials; // grants that an integration gets for itself
+mod discovery; // requests that learn where to call
+mod ending;
+mod extra; // further tokens of the answers
+mod flow; // the whole life of a connection, as text
+mod formats;
+mod introspection; // when a token ends, by RFC 7662
 mod jwt_bearer; // the same for an assertion
+mod kept; // what answers say besides, for captures that come later
 mod mutual_tls; // certificates in place of secrets
 mod plain; // nothing but two endpoints: what the others differ from
+mod refreshing;
+mod token_exchange; // requests after the code exchange that bring other tokens
+mod token_params;
+mod token_response; // answers of every shape
+mod variables;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +32,13 @@ use serde_json::Value;
 use url::Url;
 
 use crate::support::{Answer, Configuration, Keyferry, Person, Scripted, until};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The head of every request of ours behind its own headers, and of one that has a form.
+const HEAD: &str = "user-agent: keyferry/0.1.0\nhost: server\n";
+const FORM: &str = "content-type: application/x-www-form-urlencoded\nuser-agent: keyferry/0.1.0\nhost: server\n\
+    content-length: {length}\n\n";
 
 /// What tests of a mechanism are about: the integration `acme`, its file, and the server behind both.
 pub(crate) struct Acme {
@@ -37,6 +62,11 @@ impl Acme {
         Self::start_with(Configuration::new(), file, lines).await
     }
 
+    /// The same with a store that outlives the process.
+    pub(crate) async fn start_on_disk(file: &str, lines: &str) -> Self {
+        Self::start_with(Configuration::new().store("url = \"file:keyferry.redb\""), file, lines).await
+    }
+
     /// The same, with more of a configuration.
     pub(crate) async fn start_with(configuration: Configuration, file: &str, lines: &str) -> Self {
         let server = Scripted::start().await;
@@ -44,6 +74,12 @@ impl Acme {
             .provider("acme", &file.replace("SERVER", &server.url("")))
             .toml(&format!("[integrations.acme]\nclient_id = \"the-id\"\n{lines}"));
         Self { keyferry: Keyferry::start(configuration).await, server }
+    }
+
+    /// Ends it with SIGTERM and starts it again with another provider file.
+    pub(crate) async fn restart_with(&mut self, file: &str) {
+        self.keyferry.change_provider("acme", &file.replace("SERVER", &self.server.url("")));
+        self.keyferry.restart().await;
     }
 
     /// Begins an authorization, with more fields of the form.
@@ -72,6 +108,27 @@ impl Acme {
         let sent = self.begin(&[]).await;
         self.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(200);
         self.connection().await
+    }
+
+    /// Comes back from the provider with `the-code`, where that does not connect; answers the page.
+    pub(crate) async fn fail_to_connect(&self, more: &[(&str, &str)], status: u16, code: &str) -> String {
+        let sent = self.begin(more).await;
+        let page = self.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(status);
+        assert_eq!(page.header("keyferry-error"), Some(code), "{}", page.describe());
+        self.keyferry.call("acme", "/me", Person::ADA).await.expect_problem(424, "not_connected");
+        page.text()
+    }
+
+    /// Waits until a request to this path has come, and answers the requests since the last time.
+    pub(crate) async fn requests_up_to(&self, path: &str) -> Vec<String> {
+        let seen = std::cell::RefCell::new(Vec::new());
+        until("a request", LIMIT, || async {
+            seen.borrow_mut().extend(self.requests());
+            let has_come = |request: &String| request.split([' ', '?']).nth(1) == Some(path);
+            seen.borrow().iter().any(has_come).then_some(())
+        })
+        .await;
+        seen.into_inner()
     }
 
     /// The connection as its person sees it.
@@ -116,9 +173,10 @@ fn without_length(request: &str) -> String {
 /// The verifier is 43 characters behind its name, whether in a form, a query or a JSON text.
 fn without_verifier(request: &str) -> String {
     let Some(at) = request.find("code_verifier") else { return request.to_owned() };
+    let is_its = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let from = at + "code_verifier".len();
-    let start = from + request[from..].find(|c: char| c.is_ascii_alphanumeric()).expect("a verifier");
-    let length = request[start..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_');
+    let start = from + request[from..].find(is_its).expect("a verifier");
+    let length = request[start..].find(|c| !is_its(c));
     let end = length.map_or(request.len(), |length| start + length);
     assert!((43..=128).contains(&(end - start)), "RFC 7636 section 4.1: {}", &request[start..end]);
     format!("{}{{verifier}}{}", &request[..start], &request[end..])

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use keyferry::config::{self, Kind, LoadRequest};
+use keyferry::config::{self, LoadRequest};
 
 const README: &str = include_str!("../../README.md");
 const ITEMS: &str = include_str!("../../docs/items.md");
@@ -12,7 +12,7 @@ fn every_key_of_the_configuration_is_explained() {
     let rows: String = README.lines().filter(|line| line.starts_with("| `")).collect();
     let missing: Vec<String> = config::keys()
         .into_iter()
-        .filter(|key| key.kind != Kind::Table && !rows.contains(&format!("`{}`", key.path)))
+        .filter(|key| !key.kind.is_table() && !rows.contains(&format!("`{}`", key.path)))
         .map(|key| key.path)
         .collect();
     assert!(missing.is_empty(), "the README's table has no {missing:?}");

@@ -29,6 +29,11 @@ struct Scene {
 
 impl Scene {
     async fn new(confirm: bool) -> Self {
+        Self::with(confirm, "").await
+    }
+
+    /// With more keys of `[oauth]`.
+    async fn with(confirm: bool, oauth: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let server = AuthorizationServer::configured(json!({ "access_token_ttl": 3600 })).await;
         let clock = Clock::manual(Timestamp::from(std::time::UNIX_EPOCH).plus(Duration::from_secs(1_700_000_000)));
@@ -46,7 +51,7 @@ impl Scene {
             upstream: Upstream::new(&net).expect("an upstream"),
             via: Via::new("upkeep"),
         };
-        let broker = Broker::new(settings, integrations(&server), store, network, clock.clone());
+        let broker = Broker::new(settings, integrations(&server, oauth), store, network, clock.clone());
         Self { server, broker, clock }
     }
 
@@ -58,7 +63,13 @@ impl Scene {
     /// The same for anybody's connection, with Ada's account.
     async fn finish_for(&self, key: ConnectionKey) -> Outcome {
         let integration = self.broker.integration("acme").expect("it is configured");
-        let begin = Begin { key, return_to: None, scopes: None, variables: BTreeMap::new() };
+        let begin = Begin {
+            key,
+            return_to: None,
+            scopes: None,
+            variables: BTreeMap::new(),
+            authorization_params: BTreeMap::new(),
+        };
         let mut url = self.broker.begin(begin).await.expect("it begins").url;
         let mut cookies = Vec::new();
         if let Some((_, ticket)) = url.split_once("?start=") {
@@ -74,12 +85,12 @@ impl Scene {
     }
 }
 
-fn integrations(server: &AuthorizationServer) -> Vec<keyferry::broker::Integration> {
+fn integrations(server: &AuthorizationServer, oauth: &str) -> Vec<keyferry::broker::Integration> {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = server.issuer();
     let provider = format!(
         "display_name = \"Acme\"\n[oauth]\nissuer = \"{issuer}\"\nrefresh_token_lifetime = \"60d\"\n\
-         token_endpoint_auth_method = \"client_secret_post\"\nauthorization_params = {{ prompt = \"consent\" }}\n\
+         token_endpoint_auth_method = \"client_secret_post\"\nauthorization_params = {{ prompt = \"consent\" }}\n{oauth}\n\
          [api]\nbase_url = \"{issuer}\"\n"
     );
     let config = "[integrations.acme]\nclient_id = \"keyferry-post\"\nclient_secret = \"a secret for the body\"\n\
@@ -132,6 +143,23 @@ async fn a_due_token_is_served_while_its_refresh_fails() {
     };
     until("the token is refreshed", LIMIT, renewed).await;
     assert_eq!(scene.server.count("/granted/refresh_token").await, 1);
+}
+
+/// Ten minutes ahead where the file says so, and not one second sooner; or only twenty seconds.
+#[tokio::test]
+async fn a_token_is_due_by_the_leeway_of_the_file() {
+    for (leeway, due_after) in [("10m", 3000), ("20s", 3580)] {
+        let scene = Scene::with(false, &format!("refresh_leeway = \"{leeway}\"")).await;
+        assert!(matches!(scene.finish().await, Outcome::Active(_)));
+        scene.broker.access(&key()).await.expect("a token");
+        scene.clock.advance(Duration::from_secs(due_after - 1));
+        assert!(scene.broker.live(&KEY).is_some());
+        assert_eq!((scene.broker.under_way(), scene.server.arrivals("token").await), (0, 1), "{leeway}: not yet");
+        scene.clock.advance(Duration::from_secs(1));
+        assert!(scene.broker.live(&KEY).is_some(), "it is served meanwhile");
+        let refreshed = async || (scene.server.count("/granted/refresh_token").await == 1).then_some(());
+        until("the token is refreshed", LIMIT, refreshed).await;
+    }
 }
 
 #[tokio::test]

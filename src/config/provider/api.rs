@@ -11,7 +11,7 @@ use super::items::{Known, known_in_requests};
 use super::names::{Names, Stage};
 use super::tables::{header_name, header_template, headers, parameters};
 use crate::config::problem::Fault;
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::{Phrase, Template};
 use crate::route::{Api, Rate, TokenPlace};
 
@@ -22,10 +22,8 @@ pub(super) const RESERVED: [(&str, &str); 2] =
 pub(super) fn read(table: &mut Table<'_>, names: &Names, allow_http: bool) -> Option<ReadApi> {
     let mut rule = HostRule { names, allow_http, guards: BTreeMap::new() };
     let doc = "Scheme, host and path prefix of every call.";
-    let base_url = table.parsed("base_url", doc, |text| base_url(text, &mut rule));
-    if base_url.is_none() && !table.has("base_url") {
-        table.mistake("base_url", "is missing", "write for example \"https://api.example.com\"");
-    }
+    let base_url = table.parsed_as("base_url", Kind::Url, doc, |text| base_url(text, &mut rule));
+    table.need("base_url", "write for example \"https://api.example.com\"");
     let doc = "Headers that are added unless the caller sends them.";
     let headers = headers(table, "headers", doc, names, Stage::ApiHeaders, &RESERVED);
     let doc = "Query parameters that are added unless the caller sends them.";
@@ -44,9 +42,7 @@ fn rate(table: &mut Table<'_>, names: &Names) -> Option<(Rate, Option<Phrase>)> 
     let limit = table.integer("limit", "Most calls in that time.", 1..=1_000_000);
     let per = table.positive_duration("per", "The time.");
     for name in ["limit", "per"] {
-        if !table.has(name) {
-            table.mistake(name, "is missing", "write for example { limit = 3, per = \"1s\" }");
-        }
+        table.need(name, "write for example { limit = 3, per = \"1s\" }");
     }
     let doc = "What has a budget of its own: `connection` (the default), or a template such as `{$parent.id}`.";
     let budget = table.parsed("key", doc, |text| {
@@ -77,12 +73,19 @@ fn base_url(text: &str, rule: &mut HostRule<'_>) -> Result<Template, Fault> {
 
 fn token_place(table: &mut Table<'_>, names: &Names) -> Option<TokenPlace> {
     let doc = "Whether the token stands in a header (the default) or in the query.";
-    let in_query = table.word("in", doc, &[("header", false), ("query", true)]).unwrap_or(false);
+    let in_query = table.word_or("in", doc, &[("header", false), ("query", true)], false);
     let name = table.parsed("name", "The header's or parameter's name; by default `Authorization`.", super::filled);
     let format = table.parsed("format", "How the token is written; by default `Bearer {access_token}`.", |text| {
         let template = names.template(text, Stage::ApiToken)?;
-        if !template.names().any(|name| name == "access_token") {
+        if !template.names().any(|name| name == "access_token" || names.is_token(name)) {
             return Err(Fault::new("does not hold the token", "write `{access_token}` where it belongs"));
+        }
+        match template.names().find(|name| names.is_secret(name)) {
+            Some(name) if in_query => {
+                let fault = format!("puts the secret `{{{name}}}` into the query");
+                return Err(Fault::new(fault, "send it by [api.headers]"));
+            }
+            _ => {}
         }
         if !in_query {
             header_template(&template)?;

@@ -8,6 +8,7 @@ use figment::value::{Dict, Value};
 use http::Method;
 
 use self::source::Target;
+pub(in crate::config) use self::source::value_tables;
 pub(super) use self::source::{Known, known_in_requests};
 use super::api::RESERVED;
 use super::names::Names;
@@ -20,7 +21,7 @@ use crate::mapping::{Path, Phrase, Source};
 /// Reads the table. The streams are whole only when no mistake was noted; warnings are said when the provider is used.
 pub(super) fn read(table: &mut Table<'_>, names: &Names, warnings: &mut Vec<Problem>) -> Option<Vec<Stream>> {
     let doc = "Keys for every stream; its own tables are merged into these, its other values replace them.";
-    let defaults = table.value("defaults", Kind::Table, doc, |entry| match entry.value() {
+    let defaults = table.value("defaults", Kind::DefaultsOf("streams"), doc, |entry| match entry.value() {
         Value::Dict(_, defaults) => Ok(defaults.clone()),
         _ => Err(Fault::new("is not a table", "write its keys one by one")),
     });
@@ -29,9 +30,7 @@ pub(super) fn read(table: &mut Table<'_>, names: &Names, warnings: &mut Vec<Prob
     let streams = table.table_list("streams", "One kind of request.", ("defaults", &defaults), |position, table| {
         stream(table, names, &family, position, warnings)
     });
-    if streams.is_empty() && !table.has("streams") {
-        table.mistake("streams", "is missing", "write what to ask for, as [[items.streams]]");
-    }
+    table.need("streams", "write what to ask for, as [[items.streams]]");
     Some(streams)
 }
 
@@ -82,10 +81,11 @@ fn stream(
 ) -> Option<Stream> {
     let name = table.parsed("name", "What problems call it.", super::filled);
     match name.as_deref().and_then(|name| family.position(name)) {
-        _ if !table.has("name") => table.mistake("name", "is missing", "give the stream a name"),
+        _ if !table.has("name") => {}
         Some(first) if first != position => table.mistake("name", "is the name of two streams", "rename one"),
         _ => {}
     }
+    table.need("name", "give the stream a name");
     let doc = "The stream whose records it is asked about, one by one.";
     let ancestors = table.parsed("parent", doc, |_| family.ancestors(position)).unwrap_or_default();
     let known = Known { ancestors: ancestors.len(), ..known_in_requests(names) };
@@ -94,31 +94,28 @@ fn stream(
         table.word("method", "`GET` (the default) or `POST`.", &[("GET", Method::GET.as_str()), ("POST", "POST")]);
     let method = if method == Some("POST") { Method::POST } else { Method::GET };
     let path = table.parsed("path", "Below the base URL; a template.", |text| path(text, &known));
-    if !table.has("path") {
-        table.mistake("path", "is missing", "write for example \"/v1/items\"");
-    }
+    table.need("path", "write for example \"/v1/items\"");
     let query = table.free_values("query", "Query parameters.", |_, value| known.source(value));
     let headers = table.free_values("headers", "Headers beside those of [api].", |header, value| {
         Ok((free_header(header, &RESERVED)?, known.source(value)?))
     });
-    let body = table.value("body", Kind::Value, "The JSON body; texts in it are literal.", |entry| {
+    let body = table.value("body", Kind::AnyTable, "The JSON body; texts in it are literal.", |entry| {
         body::read(entry.value(), &known)
     });
     if body.is_some() && method == Method::GET {
         table.mistake("body", "stands at a GET, which has none", "write `method = \"POST\"`");
     }
-    let read = table.boolean("read", "Whether sending it twice does no harm though it is a POST.");
-    let records = table.parsed("records", "JSONPath of the records.", |text| json_path(text, "$.results[*]"));
-    if !table.has("records") {
-        table.mistake("records", "is missing", "write the JSONPath of the records, for example \"$.results[*]\"");
-    }
+    let read = table.boolean_or("read", "Whether sending it twice does no harm though it is a POST.", false);
+    let records =
+        table.parsed_as("records", Kind::JsonPath, "JSONPath of the records.", |text| json_path(text, "$.results[*]"));
+    table.need("records", "write the JSONPath of the records, for example \"$.results[*]\"");
     let doc = "How the pages follow each other.";
     let paging = table.optional_table("page", doc, |table| page::read(table, &known, &method));
     if let Some(records) = &records {
         check_records(table, records, paging.as_ref().map(|paging| &paging.turning), warnings);
     }
     let doc = "JSONPath that selects something, and not `false`, when the provider left records out.";
-    let incomplete = table.parsed("incomplete", doc, |text| json_path(text, "$.incomplete_results"));
+    let incomplete = table.parsed_as("incomplete", Kind::JsonPath, doc, |text| json_path(text, "$.incomplete_results"));
     let doc = "Statuses on which a parent is passed over, each with the word `skip`.";
     let skip_on = table.parsed_texts("on_error", doc, skip);
 
@@ -131,7 +128,7 @@ fn stream(
     let fields = table.table("item", doc, |table| fields(table, &item_known));
 
     let doc = "Whether items wait for the ids of the items found under them.";
-    let collect_children = table.boolean("collect_children", doc).unwrap_or(false);
+    let collect_children = table.boolean_or("collect_children", doc, false);
     let is_parent = family.0.iter().any(|(_, parent)| parent.is_some() && *parent == name);
     if collect_children && !is_parent {
         table.mistake("collect_children", "is true, but no stream has this one as its parent", "remove it");
@@ -146,7 +143,7 @@ fn stream(
         query,
         headers: headers.into_iter().map(|(_, header)| header).collect(),
         body,
-        read: read.unwrap_or(false),
+        read,
         records: records?,
         paging,
         incomplete,
@@ -226,8 +223,6 @@ fn fields(table: &mut Table<'_>, known: &Known<'_>) -> Fields {
         drive_id: field("drive_id", "The drive that it lies on.", Target::Text),
         visibility: field("visibility", "Whether it is shown; by default true.", Target::Flag),
     };
-    if !table.has("id") {
-        table.mistake("id", "is missing", "write for example `id = \"$.id\"`");
-    }
+    table.need("id", "write for example `id = \"$.id\"`");
     fields
 }

@@ -1,36 +1,34 @@
 //! The `[oauth]` table of a provider file.
 
+mod answers;
+mod ask;
 mod assertion;
+mod callback;
+mod discovery;
+mod exchange;
 mod grant_types;
+mod once;
 
+pub(super) use self::answers::{Answers, read as read_answers};
 pub(super) use self::grant_types::nobody_connects;
-
 use super::host::HostRule;
 use super::names::Stage;
 use super::tables::{headers, parameters};
-use super::{sunset, token_response, unknown_yet};
+use super::{sunset, unknown_yet};
 use crate::config::problem::{Fault, Problem, quoted};
-use crate::config::reader::Table;
+use crate::config::reader::{Kind, Table};
 use crate::mapping::Template;
 use crate::oauth::{
     AuthMethod, CodeChallengeMethod, GrantType, Parameters, Protocol, RefreshMode, Revocation, RevocationScope,
-    ScopeEncoding, TokenRequestFormat,
+    ScopeEncoding, TokenRequestFormat, TokenRequestMethod,
 };
 
 /// Keys of mechanisms that this version does not act on.
-const LATER: [&str; 12] = [
-    "discovery",
-    "token_exchange",
-    "callback",
-    "basic_username",
-    "basic_password",
-    "resource",
+const LATER: [&str; 4] = [
     "userinfo_endpoint",
     "registration_endpoint",
     "device_authorization_endpoint",
     "pushed_authorization_request_endpoint",
-    "token_request_method",
-    "refresh_leeway",
 ];
 
 /// What binds an authorization to its browser and its code is not a file's to change.
@@ -78,11 +76,15 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     );
     let names = rule.names;
     let token_request_format = table.word("token_request_format", "Body of token requests.", &FORMATS);
+    let (token_request_method, refresh_request_method) = ask::methods(table, token_request_format);
+    let (basic_username, basic_password) = ask::basic(table, names, token_endpoint_auth_method);
     let basic = token_endpoint_auth_method == Some(AuthMethod::ClientSecretBasic);
     let reserved: &[(&str, &str)] = if basic { &[("authorization", "client_secret_basic sends it")] } else { &[] };
     let doc = "More headers on token requests.";
     let token_request_headers =
         text_names(headers(table, "token_request_headers", doc, names, Stage::TokenHeaders, reserved));
+    let response_type = ask::response_type(table);
+    let resource = ask::resource(table, names);
     let code_challenge_method = code_challenge_method(table);
     let scopes = table.list("scopes", "Asked for when the integration names none; empty: no `scope` is sent.", scope);
     let scope_separator = table.parsed("scope_separator", "Joins scopes.", separator);
@@ -103,6 +105,26 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let token_params = params("token_params", doc, Stage::TokenParams, &reserved);
     let doc = "Added to refreshes; \"\" drops a built-in.";
     let refresh_params = params("refresh_params", doc, Stage::RefreshParams, &[]);
+    ask::check_nonce(table, &authorization_params);
+    let tables = [
+        ("token_params", &token_params, token_request_method),
+        ("refresh_params", &refresh_params, refresh_request_method),
+    ];
+    for (key, params, method) in tables {
+        if token_request_format == Some(TokenRequestFormat::Query) || method == Some(TokenRequestMethod::Get) {
+            ask::check_query(table, names, key, params);
+        }
+    }
+    let default_method = (!table.has("issuer")).then_some(AuthMethod::default());
+    let method = token_endpoint_auth_method.or(default_method);
+    let basic = [&basic_username, &basic_password];
+    let headers_of_both = ("token_request_headers", &token_request_headers);
+    for (params, drops) in [
+        (("token_params", &token_params), &[&token_params][..]),
+        (("refresh_params", &refresh_params), &[&token_params, &refresh_params]),
+    ] {
+        once::check(table, &once::Written { method, basic, params, headers: headers_of_both, drops });
+    }
     let refresh = table.word(
         "refresh",
         "What a refresh does to the refresh token; by default it is kept unless another comes.",
@@ -114,6 +136,9 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         ],
     );
     table.later(&["refresh_mode"], |_| Fault::new("is not a key of [oauth]", "its name is `refresh`"));
+    let doc = "How long before its end a token becomes due; by default a tenth of its life, at most 60s, and never more \
+               than half of it.";
+    let refresh_leeway = table.duration("refresh_leeway", doc);
     let access_token_lifetime =
         table.positive_duration("access_token_lifetime", "Life of an access token when the answer does not say.");
     let refresh_token_lifetime =
@@ -121,10 +146,9 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
     let grace = table.duration("grace", "How long the provider still takes a rotated refresh token.");
     let terminal_errors =
         table.list("terminal_errors", "Error codes that end a grant; all others are retried.", super::filled);
-    let token_response =
-        table.table("token_response", "JSONPaths when the answer is not RFC 6749's.", token_response::read);
+    let callback = table.table("callback", "The provider's redirect.", callback::read);
     let revocation = table.optional_table("revocation", "How tokens are revoked when not by RFC 7009.", |table| {
-        Some(revocation(table, rule))
+        Some(revocation(table, rule, method, basic))
     });
     let revocation_auth_method = revocation.as_ref().and_then(|revocation| revocation.auth_method);
     let methods: Vec<AuthMethod> = [token_endpoint_auth_method, revocation_auth_method].into_iter().flatten().collect();
@@ -156,9 +180,15 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         revocation_endpoint,
         introspection_endpoint,
         token_endpoint_auth_method,
+        basic_username,
+        basic_password,
+        token_request_method: token_request_method.unwrap_or(defaults.token_request_method),
+        refresh_request_method: refresh_request_method.unwrap_or(defaults.refresh_request_method),
         client_assertion,
         token_request_format: token_request_format.unwrap_or(defaults.token_request_format),
         token_request_headers,
+        response_type: response_type.unwrap_or(defaults.response_type),
+        resource,
         code_challenge_method: code_challenge_method.unwrap_or(defaults.code_challenge_method),
         scopes: list(scopes).unwrap_or(defaults.scopes),
         scope_separator: scope_separator.unwrap_or(defaults.scope_separator),
@@ -167,11 +197,12 @@ pub(super) fn read(table: &mut Table<'_>, rule: &mut HostRule<'_>) -> Option<(Pr
         token_params,
         refresh_params,
         refresh: refresh.unwrap_or(defaults.refresh),
+        refresh_leeway,
         access_token_lifetime,
         refresh_token_lifetime,
         grace,
         terminal_errors: list(terminal_errors).unwrap_or(defaults.terminal_errors),
-        token_response,
+        callback,
         revocation: revocation.unwrap_or(defaults.revocation),
         sunset,
         ..Protocol::default()
@@ -186,7 +217,7 @@ fn endpoint(
     name: &'static str,
     doc: &'static str,
 ) -> Option<Template> {
-    table.parsed(name, doc, |text| {
+    table.parsed_as(name, Kind::Url, doc, |text| {
         let template = rule.names.template(text, stage)?;
         rule.check(&template)?;
         if name != "authorization_endpoint" && text.contains('#') {
@@ -244,17 +275,45 @@ fn code_challenge_method(table: &mut Table<'_>) -> Option<CodeChallengeMethod> {
     })
 }
 
-fn revocation(table: &mut Table<'_>, rule: &HostRule<'_>) -> Revocation {
+fn revocation(
+    table: &mut Table<'_>,
+    rule: &HostRule<'_>,
+    token_method: Option<AuthMethod>,
+    basic: [&Option<Template>; 2],
+) -> Revocation {
     let defaults = Revocation::default();
     let doc = "The request's method; POST by default.";
     let method = table.word("method", doc, &[("POST", "POST"), ("DELETE", "DELETE"), ("GET", "GET")]);
-    let format = table.word("format", "Body of the request; form by default.", &FORMATS);
+    let formats = FORMATS.into_iter().chain([("none", TokenRequestFormat::Nothing)]);
+    let doc = "Body of the request; form by default. With none there is neither a body nor a parameter.";
+    let format = table.word("format", doc, &formats.collect::<Vec<_>>());
     let auth_method = auth_method(table, "auth_method", "How we authenticate; by default as at the token endpoint.");
     let doc = "All parameters; by default `token` and `token_type_hint`.";
     let has_params = table.has("params");
     let params = parameters(table, "params", doc, rule.names, Stage::RevocationParams, &[]);
     let doc = "More headers.";
     let headers = text_names(headers(table, "headers", doc, rule.names, Stage::RevocationParams, &[]));
+    let is_empty = format == Some(TokenRequestFormat::Nothing);
+    if is_empty && has_params {
+        table.mistake("params", "stand beside `format = \"none\"`, which sends none", "keep one of them");
+    }
+    let is_token = |name: &str| matches!(name, "access_token" | "refresh_token");
+    if is_empty && !headers.iter().any(|(_, template)| template.names().any(is_token)) {
+        let remedy = "write for example headers = { Authorization = \"Bearer {access_token}\" }";
+        table.mistake("format", "leaves nothing that names the token", remedy);
+    }
+    if method == Some("GET") || format == Some(TokenRequestFormat::Query) {
+        ask::check_query(table, rule.names, "params", &params);
+    }
+    let sent = match auth_method.or(token_method) {
+        Some(AuthMethod::ClientSecretPost) if is_empty => Some(AuthMethod::None),
+        method => method,
+    };
+    let (params_of, headers_of) = (("params", &params), ("headers", &headers));
+    once::check(
+        table,
+        &once::Written { method: sent, basic, params: params_of, headers: headers_of, drops: &[&params] },
+    );
     let scope = table.word(
         "scope",
         "What ends with a token: that grant only, or (the default) perhaps every grant of the account to this client.",

@@ -10,14 +10,12 @@ use crate::oauth::Sunset;
 pub(super) fn read(table: &mut Table<'_>, endpoints: &[(&str, &Option<Template>)]) -> Option<(Sunset, Problem)> {
     let doc = "When an endpoint ends; a warning at check and start.";
     let (sunset, ends) = table.optional_table("sunset", doc, |table| {
-        let date = table.value("date", Kind::Text, "The day, YYYY-MM-DD.", |entry| day(entry.date()?));
+        let date = table.value("date", Kind::Date, "The day, YYYY-MM-DD.", |entry| day(entry.date()?));
         let note = table.parsed("note", "What ends, and what to use instead.", super::filled);
         let doc = "What ends, as the beginning of its URL; without it, the file as a whole.";
         let ends = table.parsed("endpoint", doc, super::filled);
         for name in ["date", "note"] {
-            if !table.has(name) {
-                table.mistake(name, "is missing", "a sunset has a `date` and a `note`");
-            }
+            table.need(name, "a sunset has a `date` and a `note`");
         }
         Some((Sunset { date: date?, note: note? }, ends))
     })?;

@@ -3,12 +3,14 @@
 use figment::value::Value;
 
 use super::capture::json_path;
+use super::names::{Chooser, Name, Names, Values};
 use crate::config::problem::{Fault, did_you_mean, quoted};
 use crate::config::reader::{Kind, Table, whole};
 use crate::oauth::{ErrorSign, TokenResponse};
 
-pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
-    let mut paths = |name, doc| table.one_or_more(name, doc, json_path);
+/// Reads the table and defines the names of the further tokens.
+pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> TokenResponse {
+    let mut paths = |name, doc| table.one_or_more_of(name, Kind::JsonPath, doc, json_path);
     let access_token = paths("access_token", "JSONPath, or several to be tried in order.");
     let refresh_token = paths("refresh_token", "JSONPath of the refresh token.");
     let token_type = paths("token_type", "JSONPath of the token type.");
@@ -21,10 +23,22 @@ pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
     let expires_in_per_second =
         table.word("expires_in_unit", "What `expires_in` counts: s (the default) or ms.", &[("s", 1), ("ms", 1000)]);
     let doc = "JSONPath of an error code, several, or tables { path, ok }; read on HTTP 200 too.";
-    let error = table.value("error", Kind::TextList, doc, |entry| match entry.value() {
+    let sign = vec![("path", true, Kind::JsonPath), ("ok", false, Kind::Anything)];
+    let kind = Kind::OneOrMore(Box::new(Kind::Either(vec![Kind::JsonPath, Kind::Members(sign)])));
+    let error = table.value("error", kind, doc, |entry| match entry.value() {
         Value::Array(_, values) => values.iter().map(error_sign).collect::<Result<Vec<_>, _>>(),
         value => Ok(vec![error_sign(value)?]),
     });
+    let doc = "Further tokens, each a JSONPath: sealed, never shown, and usable as `{name}` where `{access_token}` is.";
+    let extra = table.parsed_texts("extra", doc, |_, text| json_path(text));
+    for (name, _) in &extra {
+        let token = Name { chooser: Chooser::FurtherToken, values: Values::Open(None) };
+        if let Err(fault) = names.define(name, token) {
+            let mut place = table.place("extra");
+            place.key = format!("{}.{name}", place.key);
+            table.context().report.mistake(place.problem(fault));
+        }
+    }
     TokenResponse {
         access_token,
         refresh_token,
@@ -36,6 +50,7 @@ pub(super) fn read(table: &mut Table<'_>) -> TokenResponse {
         scope,
         error: error.unwrap_or_default(),
         error_description,
+        extra: extra.into_iter().collect(),
     }
 }
 

@@ -32,9 +32,15 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names, nobody_connects: bo
         });
         let format = table.word("format", "A ready-made pattern.", &[("hostname", HOSTNAME)]);
         let allowed = table.list("enum", "The only values that are let through.", |text| Ok(text.to_owned()));
-        table.later(&["secret"], super::unknown_yet);
+        let secret = table.boolean("secret", "Never shown, typed as a password, and never in a URL.").unwrap_or(false);
         if format.is_some() && pattern.is_some() {
             table.mistake("format", "stands beside a `pattern`", "keep one of them");
+        }
+        for key in ["default", "enum"].into_iter().filter(|key| secret && table.has(key)) {
+            table.mistake(key, "writes a secret into this file", "leave its values to operator and person");
+        }
+        if !secret && name.contains("password") {
+            table.mistake("secret", "is not set, and the name speaks of a password", "write `secret = true`");
         }
         if allowed.as_ref().is_some_and(Vec::is_empty) {
             table.mistake("enum", "is empty, so that no value is let through", "list the values or remove the key");
@@ -50,7 +56,10 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names, nobody_connects: bo
             table.context().report.mistake(table.here().problem(fault));
             return None;
         }
-        Some((name.to_owned(), Variable { title, help, default, pattern, allowed, operator_only }))
+        if secret {
+            names.keep_secret(name);
+        }
+        Some((name.to_owned(), Variable { title, help, default, pattern, allowed, operator_only, secret }))
     });
     variables.into_iter().collect()
 }
@@ -74,5 +83,6 @@ pub(in crate::config) fn check_value(variable: &Variable, value: &str) -> Result
     if variable.accepts(value) {
         return Ok(());
     }
-    Err(Fault::new(format!("{} is not a value that the variable takes", quoted(value)), what_it_takes(variable)))
+    let shown = if variable.secret { "it".to_owned() } else { quoted(value) };
+    Err(Fault::new(format!("{shown} is not a value that the variable takes"), what_it_takes(variable)))
 }

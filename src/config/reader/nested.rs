@@ -6,6 +6,15 @@ use figment::value::{Dict, Value};
 
 use super::{Kind, Table};
 use crate::config::problem::{Fault, Place};
+use crate::config::secrets::Resolved;
+
+/// A secret for one value of a name.
+pub(in crate::config) struct SecretOf {
+    pub(in crate::config) name: String,
+    pub(in crate::config) value: String,
+    pub(in crate::config) place: Place,
+    pub(in crate::config) secret: Resolved,
+}
 
 impl Table<'_> {
     /// A list of texts, each of them parsed. The place of each comes with it.
@@ -15,7 +24,26 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<Vec<(Place, T)>> {
-        self.describe(name, Kind::TextList, doc);
+        self.list_of(name, Kind::Text, doc, parse)
+    }
+
+    /// A list of texts of a kind that can be described better than as text.
+    pub(in crate::config) fn list_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<(Place, T)>> {
+        self.describe(name, Kind::List(Box::new(kind)), doc);
+        self.read_list(name, parse)
+    }
+
+    fn read_list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<Vec<(Place, T)>> {
         let entry = self.entry(name)?;
         let texts = self.kept(name, entry.texts())?;
         let one = |(position, text): (usize, String)| {
@@ -38,11 +66,24 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Vec<T> {
-        if matches!(self.values.get(name), Some(Value::String(..))) {
-            return self.parsed(name, doc, parse).into_iter().collect();
+        self.one_or_more_of(name, Kind::Text, doc, parse)
+    }
+
+    /// The same, of texts that can be described better than as text.
+    pub(in crate::config) fn one_or_more_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        self.describe(name, Kind::OneOrMore(Box::new(kind)), doc);
+        match self.entry(name) {
+            Some(entry) if matches!(entry.value, Value::String(..)) => {
+                self.kept(name, entry.text().and_then(parse)).into_iter().collect()
+            }
+            _ => self.read_list(name, parse).into_iter().flatten().map(|(_, value)| value).collect(),
         }
-        let list = self.list(name, doc, parse).unwrap_or_default();
-        list.into_iter().map(|(_, value)| value).collect()
     }
 
     /// A table; one that nobody wrote is read as an empty one, so that its defaults hold.
@@ -52,7 +93,19 @@ impl Table<'_> {
         doc: &'static str,
         read: impl FnOnce(&mut Table<'_>) -> T,
     ) -> T {
-        self.describe(name, Kind::Table, doc);
+        let value = self.table_of(name, Kind::Table, doc, read);
+        self.need_as_its_keys(name);
+        value
+    }
+
+    fn table_of<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        doc: &'static str,
+        read: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> T {
+        self.describe(name, kind, doc);
         let entry = self.entry(name);
         let written = entry.as_ref().and_then(|entry| self.kept(name, entry.table()));
         let empty = Dict::new();
@@ -69,7 +122,7 @@ impl Table<'_> {
         read: impl FnOnce(&mut Table<'_>) -> Option<T>,
     ) -> Option<T> {
         if self.has(name) || self.context.keys.is_some() {
-            return self.table(name, doc, read);
+            return self.table_of(name, Kind::Table, doc, read);
         }
         self.describe(name, Kind::Table, doc);
         None
@@ -107,7 +160,7 @@ impl Table<'_> {
         shorthand: Option<&'static str>,
         mut read: impl FnMut(&str, &mut Table<'_>) -> Option<T>,
     ) -> Vec<T> {
-        self.table(name, doc, |table| {
+        self.table_of(name, Kind::Tables { shorthand }, doc, |table| {
             let mut found = Vec::new();
             for key in table.values.keys() {
                 let Some(entry) = table.entry(key) else { continue };
@@ -153,13 +206,35 @@ impl Table<'_> {
         doc: &'static str,
         parse: impl Fn(&str, &Value) -> Result<T, Fault>,
     ) -> Vec<(String, T)> {
-        self.describe(name, Kind::Value, doc);
+        self.describe(name, Kind::ValueTable, doc);
         let Some(entry) = self.entry(name) else { return Vec::new() };
         let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
         let child = self.child(self.key(name), entry.origin, &values);
         let one =
             |(key, value): (&String, &Value)| child.kept(key, parse(key, value)).map(|value| (key.clone(), value));
         values.iter().filter_map(one).collect()
+    }
+
+    /// Tables whose keys are names of the author's choice, as are the tables' own, and whose values are secrets. Each comes
+    /// with both names and its place.
+    pub(in crate::config) fn secret_tables(&mut self, name: &'static str, doc: &'static str) -> Vec<SecretOf> {
+        self.describe(name, Kind::SecretTables, doc);
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
+        let tables = self.child(self.key(name), entry.origin, &values);
+        let mut found = Vec::new();
+        for key in values.keys() {
+            let Some(entry) = tables.entry(key) else { continue };
+            let Some(values) = tables.kept(key, entry.table()) else { continue };
+            let secrets = tables.child(tables.key(key), entry.origin, &values);
+            for value in values.keys() {
+                let Some(entry) = secrets.entry(value) else { continue };
+                let Some(text) = secrets.kept(value, entry.text()) else { continue };
+                let secret = self.context.environment.resolve(text, &entry.origin.directory);
+                found.push(SecretOf { name: key.clone(), value: value.clone(), place: secrets.place(value), secret });
+            }
+        }
+        found
     }
 
     /// A list of tables. What a table does not say is as in `defaults`, whose tables are merged into its own; `home` is
@@ -171,7 +246,7 @@ impl Table<'_> {
         (home, defaults): (&'static str, &Dict),
         mut read: impl FnMut(usize, &mut Table<'_>) -> Option<T>,
     ) -> Vec<T> {
-        self.describe(name, Kind::Table, doc);
+        self.describe(name, Kind::TableList { defaults: home }, doc);
         if self.context.keys.is_some() {
             self.child(format!("{}[]", self.key(name)), self.origin.clone(), self.values)
                 .finish(|child| read(0, child));

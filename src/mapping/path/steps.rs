@@ -1,6 +1,8 @@
 //! The paths that are walked without the library: names, indexes, wildcards, and filters that ask for one member or
 //! compare it with a text, `true` or `false`. Reads only what it understands exactly; everything else is left to the library.
 
+mod planting;
+
 use serde_json::Value;
 
 use super::Taken;

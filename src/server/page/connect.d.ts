@@ -21,6 +21,8 @@ export interface ConnectOptions extends Who {
   variables?: Record<string, string>;
   /** Scopes instead of the configured ones. */
   scope?: string | string[];
+  /** Parameters for the provider's own page, such as `login_hint` or `prompt`; none that binds the authorization. */
+  authorizationParams?: Record<string, string>;
   /**
    * A page of the application's own origin that imports `connect.js`. The window comes back there, hands what it brings to
    * this page and closes. Needed where the application has another origin than Keyferry and the provider's pages send
@@ -98,6 +100,8 @@ export interface Variable {
   pattern: string | null;
   /** The only values, unless empty. */
   enum: string[];
+  /** Whether it is to be typed as a password is. */
+  secret: boolean;
 }
 
 /** One record of a provider's API, under the names that all share. Times are RFC 3339 in UTC. */

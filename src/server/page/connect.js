@@ -247,6 +247,7 @@ async function* items(integration, options = {}) {
 async function authorize(integration, options, returnTo) {
   const form = {};
   for (const [name, value] of Object.entries(options.variables ?? {})) form[`variables.${name}`] = value;
+  for (const [name, value] of Object.entries(options.authorizationParams ?? {})) form[`authorization_params.${name}`] = value;
   if (options.scope) form.scope = Array.isArray(options.scope) ? options.scope.join(" ") : options.scope;
   if (returnTo) form.return_to = returnTo;
   const url = await (await ask(at(integration, "authorize"), options, { method: "POST", form })).json();

@@ -64,7 +64,15 @@ class Field {
     const common = { id, name: variable.name, required: true, "aria-describedby": described };
     this.input = variable.enum.length > 0
       ? element("select", common, ...variable.enum.map((value) => element("option", { value, selected: value === variable.default }, value)))
-      : element("input", { ...common, type: "text", value: variable.default, autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+      : element("input", {
+          ...common,
+          type: variable.secret ? "password" : "text",
+          value: variable.default,
+          // "off" is not heeded for passwords, and a login of the application is not what is wanted here.
+          autocomplete: variable.secret ? "new-password" : "off",
+          autocapitalize: "none",
+          spellcheck: "false",
+        });
     this.fault = element("p", { id: fault, class: "fault", role: "alert" });
     this.root = element(
       "div",

@@ -69,6 +69,16 @@ pub(super) fn broker_problem(error: &BrokerError) -> Problem {
                 "The provider did not give a token. Nothing that stood before is lost; try again.",
             )
         },
+        BrokerError::Undiscovered(_) => plain(
+            StatusCode::BAD_GATEWAY,
+            "token_endpoint_failed",
+            "The provider agreed, but did not say what Keyferry needs to know of this account, so nothing was connected. Please start again in a while.",
+        ),
+        BrokerError::NothingFits => plain(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "The account at the provider has none that fits what was asked for, so nothing was connected. Check what you entered and what you chose there, or sign in with another account.",
+        ),
         BrokerError::RateLimited { retry_after } => Problem {
             retry_after: Some(*retry_after),
             ..plain(

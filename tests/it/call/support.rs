@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
@@ -90,9 +91,10 @@ impl Setup {
             renewals: Arc::clone(&renewals),
         });
         let service = move |request, _| answer(Arc::clone(&part), request);
-        let ended = tokio::spawn(listen::serve(listener, options, service, async move {
-            let _ = stopped.await;
-        }));
+        let ended =
+            tokio::spawn(listen::serve(listener, Arc::new(ArcSwap::from_pointee(options)), service, async move {
+                let _ = stopped.await;
+            }));
         Sidecar { address, stop, ended, renewals }
     }
 }

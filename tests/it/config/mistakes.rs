@@ -234,6 +234,32 @@ fn variables_of_integrations() {
 }
 
 #[test]
+fn client_secrets_by_value() {
+    let file = provider(
+        "",
+        "[variables]\nplan = { enum = ['small', 'big'] }\naccount = { pattern = '[0-9]+' }\nkey = { secret = true }\n\
+         [oauth.capture.callback]\nlocation = { param = 'location', map = { eu = 'europe' } }\n\
+         [oauth.capture.token]\nteam = '$.team'",
+    );
+    let cases = [
+        "client_secrets = 'canary'",
+        "client_secrets.plan = 'canary'",
+        "client_secrets.plan.big = 1",
+        "client_secrets.plan.huge = 'canary'",
+        "client_secrets.paln.big = 'canary'",
+        "client_secrets.account.a1 = 'canary'",
+        "client_secrets.location.eu = 'canary'",
+        "client_secrets.team.blue = 'canary'",
+        "client_secrets.key.a = 'canary'",
+        "client_secrets = { plan = { big = 'canary' }, location = { europe = 'canary' } }",
+    ];
+    insta::assert_snapshot!(sentences(&cases, |case| {
+        let config = format!("[integrations.acme]\nclient_id = 'a'\nclient_secret = 'b'\n{case}");
+        Folder::with(&config).file("providers/acme.toml", &file)
+    }));
+}
+
+#[test]
 fn callers() {
     let hash = format!("sha256:{}", "0a".repeat(32));
     let scope = "orgs = ['*']\nusers = ['*']\nintegrations = ['github']";
@@ -308,11 +334,188 @@ fn oauth_of_provider_files() {
         "grant_types = 'client_credentials'",
         "assertion = { alg = 'RS256' }",
         "client_assertion = { alg = 'ES256' }",
-        "resource = 'https://acme.example'",
-        "token_exchange = [{ url = 'https://acme.example' }]",
-        "discovery = [{ url = 'https://acme.example' }]",
     ]);
     insta::assert_snapshot!(sentences);
+}
+
+/// What would be asked for otherwise than its author thinks, or what no request should hold.
+#[test]
+fn requests_of_provider_files() {
+    let revocation =
+        |keys: &str| format!("revocation_endpoint = 'https://acme.example/revoke'\n[oauth.revocation]\n{keys}");
+    let cases = [
+        "response_type = ''".to_owned(),
+        "response_type = 'code token'".to_owned(),
+        "resource = 'api'".to_owned(),
+        "resource = 'https://acme.example/#a'".to_owned(),
+        "resource = 'https://acme.example/{code}'".to_owned(),
+        "token_request_method = 'PUT'".to_owned(),
+        "token_request_method = 'GET'\ntoken_request_format = 'json'".to_owned(),
+        "token_request_method = 'GET'\ntoken_request_format = 'form'".to_owned(),
+        "basic_username = '{client_secret}'".to_owned(),
+        "token_endpoint_auth_method = 'client_secret_post'\nbasic_password = ''".to_owned(),
+        "token_endpoint_auth_method = 'client_secret_basic'\nbasic_username = '{code}'".to_owned(),
+        "refresh_leeway = 'early'".to_owned(),
+        "callback = { code_param = '' }".to_owned(),
+        "callback = { state_param = 'code' }".to_owned(),
+        "callback = { state_param = 'iss', code_param = 'error' }".to_owned(),
+        "callback = { methods = [] }".to_owned(),
+        "callback = { methods = ['POST'] }".to_owned(),
+        "callback = { methods = ['GET', 'post'] }".to_owned(),
+        "authorization_params = { nonce = 'abc' }".to_owned(),
+        "authorization_params = { nonce = '{client_id}' }".to_owned(),
+        revocation("format = 'none'"),
+        revocation("format = 'none'\nparams = { token = '{access_token}' }"),
+        "capture = { callback = { host = { param = 'location', map = {} } } }".to_owned(),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_oauth(&cases));
+}
+
+/// RFC 6749 section 2.3: a request authenticates in one way.
+#[test]
+fn client_secrets_that_are_sent_twice() {
+    let basic = "token_endpoint_auth_method = 'client_secret_basic'\n";
+    let revocation =
+        |keys: &str| format!("revocation_endpoint = 'https://acme.example/revoke'\n[oauth.revocation]\n{keys}");
+    let cases = [
+        format!("{basic}token_params = {{ secret = '{{client_secret}}' }}"),
+        format!("{basic}token_params = {{ client_secret = '{{client_secret}}' }}"),
+        format!("{basic}refresh_params = {{ secret = '{{client_secret}}' }}"),
+        format!("{basic}token_request_headers = {{ X-Secret = '{{client_secret}}' }}"),
+        "token_params = { secret = '{client_secret}' }".to_owned(),
+        "refresh_params = { secret = '{client_secret}' }".to_owned(),
+        "token_request_headers = { X-Secret = '{client_secret}' }".to_owned(),
+        "token_params = { client_secret = '', secret = '{client_secret}' }\n\
+         token_request_headers = { X-Secret = '{client_secret}' }"
+            .to_owned(),
+        "issuer = 'https://acme.example'\ntoken_params = { client_secret = '', secret = '{client_secret}' }".to_owned(),
+        revocation("params = { secret = '{client_secret}' }"),
+        revocation("headers = { X-Secret = '{client_secret}' }"),
+        revocation("auth_method = 'client_secret_basic'\nparams = { secret = '{client_secret}' }"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_oauth(&cases));
+    // In one place it may stand, under any name.
+    for good in [
+        "token_params = { client_secret = '', secret = '{client_secret}' }\nrefresh_params = { secret = '{client_secret}' }",
+        "token_params = { client_secret = '{client_secret}' }",
+        "token_endpoint_auth_method = 'none'\ntoken_request_headers = { X-Secret = '{client_secret}' }",
+        "token_endpoint_auth_method = 'client_secret_basic'\nbasic_password = ''\ntoken_params = { a = '{client_secret}' }",
+    ] {
+        let mistakes = Folder::empty().file("providers/acme.toml", &provider(good, "")).mistakes();
+        assert_eq!(mistakes, "", "{good}");
+    }
+}
+
+/// A person's secret would stand in logs and histories.
+#[test]
+fn secrets_in_urls() {
+    const KEY: &str = "\n[variables.key]\nsecret = true";
+    let in_oauth = |keys: &str| provider(keys, KEY);
+    let in_api = |keys: &str| provider("", &format!("{keys}{KEY}"));
+    let cases = [
+        in_oauth("revocation_endpoint = 'https://acme.example/{key}'"),
+        in_oauth("resource = 'https://acme.example/{key}'"),
+        in_oauth("authorization_params = { key = '{key}' }"),
+        in_oauth("token_request_format = 'query'\ntoken_params = { key = '{key}' }"),
+        in_oauth("token_request_method = 'GET'\nrefresh_params = { key = '{key}' }"),
+        in_oauth(
+            "revocation_endpoint = 'https://acme.example/revoke'\n\
+             revocation = { method = 'GET', params = { token = '{access_token}', key = '{key}' } }",
+        ),
+        in_api("query = { key = '{key}' }"),
+        in_api("auth = { in = 'query', name = 'key', format = '{access_token}{key}' }"),
+        in_api(&stream("query = { key = '$conn.key' }")),
+        in_api(&stream("headers = { X-Key = '{$conn.key}' }")),
+        provider("", "[variables.key]\nsecret = true\ndefault = 'canary'"),
+        provider("", "[variables.key]\nsecret = true\nenum = ['canary']"),
+        provider("", "[variables.password]"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
+}
+
+#[test]
+fn requests_after_the_token_answer_of_provider_files() {
+    let url = "url = 'https://acme.example/a'";
+    let learned = "url = 'https://acme.example/a'\ncapture = { site = '$.id' }";
+    let sentences = in_oauth(&[
+        "token_exchange = {}",
+        "token_exchange = [{}]",
+        "token_exchange = [{ url = 'https://{site}/a' }]",
+        "token_exchange = [{ url = 'https://acme.example/?token={access_token}' }]",
+        "token_exchange = [{ url = 'http://acme.example' }]",
+        &format!(
+            "[[oauth.token_exchange]]\n{url}\nmethod = 'PUT'\nformat = 'xml'\nafter = 'always'\nauth_method = 'post'"
+        ),
+        &format!("[[oauth.token_exchange]]\n{url}\nmethod = 'GET'\nformat = 'form'"),
+        &format!("[[oauth.token_exchange]]\n{url}\nparams = {{ a = '{{code}}', b = '{{session}}', c = '{{site}}' }}"),
+        &format!("[[oauth.token_exchange]]\n{url}\ncapture = {{ a = 'b', client_id = '$.id' }}"),
+        &format!(
+            "[[oauth.token_exchange]]\n{url}\ntoken_response = {{ extra = {{ session = 'session', B = '$.b' }} }}"
+        ),
+        &format!("[[oauth.token_exchange]]\n{url}\ndiscover = 1"),
+        "token_response = { extra = 'a' }",
+        "token_response = { extra = { session = '$.a' } }\nrevocation_endpoint = 'https://acme.example/{session}'",
+        "token_response = { extra = { session = '$.a' } }\ntoken_params = { a = '{session}' }",
+        "token_response = { extra = { session = '$.a' } }\ncapture.token.session = '$.b'",
+        "capture.token.a = { path = '$.a', map = { x = 'y' }, default = 'z' }",
+        "discovery = [{}]",
+        &format!("[[oauth.discovery]]\n{url}"),
+        &format!("[[oauth.discovery]]\n{url}\ncapture = {{}}\nmethod = 'PUT'\nrecords = 'a'\nmatch = {{ a = 'b' }}"),
+        &format!("[[oauth.discovery]]\n{learned}\nmatch = {{ '$.a' = '{{access_token}}' }}"),
+        &format!("[[oauth.discovery]]\n{learned}\nheaders = {{ A = '{{client_secret}}', Host = 'a' }}"),
+        &format!(
+            "[[oauth.discovery]]\nurl = 'https://acme.example/{{site}}'\ncapture = {{ a = '$.a' }}\n[[oauth.discovery]]\n{learned}"
+        ),
+        &format!(
+            "[[oauth.discovery]]\n{learned}\n[[oauth.discovery]]\nurl = 'https://{{site}}/a'\ncapture = {{ a = '$.a' }}"
+        ),
+        &format!("[[oauth.discovery]]\n{learned}\n[[oauth.discovery]]\n{learned}"),
+        &format!("token_params = {{ a = '{{site}}' }}\n[[oauth.discovery]]\n{learned}"),
+    ]);
+    insta::assert_snapshot!(sentences);
+}
+
+#[test]
+fn hosts_that_a_discovery_would_choose() {
+    let file = |base_url: &str, capture: &str| {
+        format!(
+            "[oauth]\nissuer = 'https://acme.example'\n[[oauth.discovery]]\nurl = 'https://acme.example/me'\n\
+             capture = {{ host = {capture} }}\n[api]\nbase_url = \"{base_url}\"\n"
+        )
+    };
+    let cases = [
+        file("https://{host}", "'$.host'"),
+        file("https://{host}", "{ path = '$.host', pattern = '[a-z.]+' }"),
+        file("{host}", "'$.host'"),
+        file("https://{host}", "{ path = '$.host', map = { eu = 'acme.eu/' } }"),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
+}
+
+#[test]
+fn further_tokens_are_nobodys_to_see() {
+    let oauth = "token_response = { extra = { session = '$.session' } }";
+    let cases = [
+        ("", "base_url = 'https://{session}.acme.example'"),
+        ("", "query = { session = '{session}' }"),
+        (&*stream("query = { session = '$conn.session' }"), ""),
+    ];
+    let mistakes = cases.map(|(tables, api)| {
+        let file = provider(oauth, &format!("{api}\n{tables}"));
+        let file = if api.starts_with("base_url") {
+            file.replace("base_url = \"https://api.acme.example\"\n", "")
+        } else {
+            file
+        };
+        let mistakes = Folder::empty().file("providers/acme.toml", &file).mistakes();
+        assert!(mistakes.contains("session"), "{file}: {mistakes}");
+        mistakes
+    });
+    insta::assert_snapshot!(mistakes.join("\n"));
 }
 
 #[test]
@@ -609,7 +812,11 @@ proptest! {
         variable in "KEYFERRY_[A-Z_]{0,20}", text in ".{0,20}",
     ) {
         let written = |lines: &[(String, String)]| {
-            lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect::<String>()
+            let line = |(key, value): &(String, String)| match key.split_once("[].") {
+                Some((list, key)) => format!("{list} = [{{ {key} = {value} }}]\n"),
+                None => format!("{key} = {value}\n"),
+            };
+            lines.iter().map(line).collect::<String>()
         };
         let folder = Folder::with(&written(&lines))
             .file("providers/acme.toml", &format!("{}items.streams = [{{}}, {{ parent = 'a' }}]", written(&oauth)))

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyferry::config::{Kind, LoadRequest, keys, load, provider_keys};
-use keyferry::mapping::Encoding;
+use keyferry::config::{LoadRequest, keys, load, provider_keys};
+use keyferry::mapping::{Encoding, Template};
 use keyferry::model::{Grant, Secret, Timestamp};
 use keyferry::oauth::{
     AuthMethod, AuthorizationRequest, Client, CodeChallengeMethod, Endpoints, HttpRequest, Metadata, Protocol,
@@ -58,7 +58,7 @@ fn the_sample_shows_every_key() {
             shown.push(format!("{table}.{key}"));
         }
     }
-    for key in keys().into_iter().filter(|key| key.kind != Kind::Table) {
+    for key in keys().into_iter().filter(|key| !key.kind.is_table()) {
         assert!(shown.contains(&key.path), "config.toml shows no {}", key.path);
     }
 }
@@ -130,6 +130,7 @@ fn requests(provider: &Provider) -> String {
         access_token: Secret::new("the-access-token"),
         refresh_token: Some(Secret::new("the-refresh-token")),
         captured: captured.clone(),
+        extra: extra(protocol),
         ..Grant::default()
     };
     let values = Values {
@@ -140,7 +141,7 @@ fn requests(provider: &Provider) -> String {
         signing: Some(Signing { now: Timestamp::from_unix_millis(1_800_000_000_000), random: &random }),
         ..Values::default()
     };
-    let later = Values { captured: Some(&captured), ..values };
+    let later = Values { captured: Some(&captured), extra: Some(&grant.extra), ..values };
     let metadata = protocol.issuer.as_ref().map(|issuer| {
         let issuer = issuer.render(Encoding::Url, |name| values.get(name)).expect("an issuer");
         metadata(&issuer)
@@ -159,19 +160,33 @@ fn requests(provider: &Provider) -> String {
         let request = client_grant_request(protocol, &endpoints, values).expect("signed");
         return format!("{}{base}\n", written(&request));
     }
-    let url = authorization_url(protocol, &begin, AuthorizationRequest { scopes: &client.scopes, verifier, values });
+    let url = authorization_url(
+        protocol,
+        &begin,
+        AuthorizationRequest { scopes: &client.scopes, verifier, values, wishes: &BTreeMap::new() },
+    );
     let exchange =
         exchange_request(protocol, &endpoints, verifier, Values { code: Some("the-code"), ..later }).expect("signed");
     let refresh = refresh_request(protocol, &endpoints, &grant, values).expect("signed");
     let revocations = revocation_requests(protocol, &endpoints, &client, &grant, values).expect("signed");
+    let with_grant = values.with_grant(&grant);
+    let url_of = |template: &Template| template.render(Encoding::Url, |name| with_grant.get(name)).expect("a URL");
+    let exchanges = protocol.token_exchange.iter().map(|exchange| {
+        keyferry::oauth::token_exchange_request(protocol, &endpoints, exchange, &url_of(&exchange.url), with_grant)
+            .expect("signed")
+    });
+    let discoveries = protocol
+        .discovery
+        .iter()
+        .map(|discovery| keyferry::oauth::discovery_request(discovery, &url_of(&discovery.url), with_grant));
     let headers: Vec<String> = provider
         .api
         .headers
         .iter()
         .map(|(name, template)| format!("{name}: {}\n", template.render(Encoding::Raw, value).unwrap_or_default()))
         .collect();
-    let all =
-        [exchange].into_iter().chain(refresh).chain(revocations).map(|request| written(&request)).collect::<String>();
+    let all = [exchange].into_iter().chain(exchanges).chain(discoveries).chain(refresh).chain(revocations);
+    let all = all.map(|request| written(&request)).collect::<String>();
     format!("{url}\n\n{all}{base}\n{}", headers.concat())
 }
 
@@ -185,16 +200,37 @@ fn sample(name: &str, variable: &Variable) -> String {
     known.or_else(fitting).unwrap_or_else(|| panic!("no sample fits the variable {name}"))
 }
 
+/// The further tokens that answers with every field bring.
+fn extra(protocol: &Protocol) -> BTreeMap<String, Secret> {
+    let of_exchanges = protocol.token_exchange.iter().map(|exchange| &exchange.token_response);
+    let responses = [&protocol.token_response].into_iter().chain(of_exchanges);
+    responses
+        .flat_map(|response| response.extra.keys())
+        .map(|name| (name.clone(), Secret::new(format!("the-{name}"))))
+        .collect()
+}
+
 /// What a callback without more parameters and an answer with every field bring.
 fn captured(protocol: &Protocol) -> BTreeMap<String, String> {
     let from_callback = protocol.callback_capture.iter().map(|(name, capture)| {
-        let sent = capture.default.clone().unwrap_or_else(|| format!("the-{name}"));
-        (name.clone(), capture.map.get(&sent).cloned().unwrap_or(sent))
+        let sent = capture.rule.default.clone().unwrap_or_else(|| format!("the-{name}"));
+        (name.clone(), capture.rule.map.get(&sent).cloned().unwrap_or(sent))
     });
-    let from_answer = protocol.token_capture.iter().map(|(name, capture)| {
-        let candidates = [&format!("the-{name}"), "https://acme.example.com", "us1", "https://acme.my.salesforce.com"]
-            .map(str::to_owned);
-        let fits = |value: &&String| capture.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
+    let from_answer = protocol.token_capture.iter().chain(protocol.captures_of_requests()).map(|(name, capture)| {
+        if let Some(value) = capture.rule.map.values().next() {
+            return (name.clone(), value.clone());
+        }
+        let candidates = [
+            &format!("the-{name}"),
+            "https://acme.example.com",
+            "us1",
+            "https://acme.my.salesforce.com",
+            "https://www.zohoapis.com",
+            "https://demo.docusign.net",
+            "https://rest1.bullhornstaffing.com/rest-services/abc1/",
+        ]
+        .map(str::to_owned);
+        let fits = |value: &&String| capture.rule.pattern.as_ref().is_none_or(|pattern| pattern.is_match(value));
         (name.clone(), candidates.iter().find(fits).cloned().unwrap_or_else(|| panic!("no sample fits {name}")))
     });
     from_callback.chain(from_answer).collect()

@@ -75,6 +75,8 @@ async fn metrics_are_those_that_are_promised() {
     // The parser calls a counter by its name without `_total`.
     let expected = [
         ("keyferry_build_info", "gauge"),
+        ("keyferry_config_reloads", "counter"),
+        ("keyferry_config_last_good_timestamp_seconds", "gauge"),
         ("keyferry_circuit_state", "gauge"),
         ("keyferry_circuit_opened", "counter"),
         ("keyferry_rate_exceeded", "counter"),

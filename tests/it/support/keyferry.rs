@@ -280,6 +280,11 @@ impl Keyferry {
         }
     }
 
+    /// Writes another provider file in place of one, for the next start.
+    pub(crate) fn change_provider(&mut self, id: &str, file: &str) {
+        self.configuration = self.configuration.clone().without_provider(id).provider(id, file);
+    }
+
     /// Starts it again on the same files and ports, after its end.
     pub(crate) async fn start_again(&mut self) {
         self.configuration.write(self.folder.path(), self.port.address(), &self.public_url);

@@ -159,6 +159,10 @@ await run({
     const dialog = page.getByRole('dialog', { name: 'Connect Acme Desk' });
     const subdomain = dialog.getByLabel('Subdomain');
     assert.equal(await dialog.getByLabel('Region').inputValue(), 'eu');
+    const token = dialog.getByLabel('API token');
+    assert.equal(await token.getAttribute('type'), 'password');
+    assert.equal(await subdomain.getAttribute('type'), 'text');
+    await token.fill('a secret');
     await dialog.getByRole('button', { name: 'Continue' }).click();
     await dialog.getByText('This is needed.').waitFor();
     await subdomain.fill('Not one!');

@@ -10,6 +10,7 @@ export async function application(session: string, signal: AbortSignal): Promise
     const connection = await keyferry.connect('hubspot', {
       session: async () => session,
       variables: Object.fromEntries(needed),
+      authorizationParams: { login_hint: 'ada@example.com' },
       scope: ['crm.objects.contacts.read'],
       returnTo: '/returned',
       timeout: 60_000,

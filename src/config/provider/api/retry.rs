@@ -15,22 +15,24 @@ const CONDITION: &str = "write a status, or for example { status = 403, header =
 pub(super) fn policy(table: &mut Table<'_>) -> Policy {
     let retry = table.optional_table("retry", "When to ask again while loading items.", |table| Some(retry(table)));
     let doc = "Statuses and conditions on which another token is got, besides 401.";
-    let refresh_on = table.value("refresh_on", Kind::Value, doc, |entry| list(entry.value(), condition));
-    let ok_path = table.parsed("ok_path", "JSONPath that has to be true on a success.", json_path);
-    let error_path = table.parsed("error_path", "JSONPath that has to select nothing on a success.", json_path);
+    let refresh_on =
+        table.value("refresh_on", Kind::List(Box::new(condition_kind())), doc, |entry| list(entry.value(), condition));
+    let ok_path = table.parsed_as("ok_path", Kind::JsonPath, "JSONPath that has to be true on a success.", json_path);
+    let error_path =
+        table.parsed_as("error_path", Kind::JsonPath, "JSONPath that has to select nothing on a success.", json_path);
     Policy { retry: retry.unwrap_or_default(), refresh_on: refresh_on.unwrap_or_default(), ok_path, error_path }
 }
 
 fn retry(table: &mut Table<'_>) -> Retry {
     let defaults = Retry::default();
-    let on = table.value("on", Kind::Value, "Statuses.", |entry| list(entry.value(), status));
+    let on = table.value("on", Kind::List(Box::new(STATUS)), "Statuses.", |entry| list(entry.value(), status));
     let doc = "Conditions: the provider's other ways to say 429.";
-    let when = table.value("when", Kind::Value, doc, |entry| list(entry.value(), condition));
+    let when = table.value("when", Kind::List(Box::new(condition_kind())), doc, |entry| list(entry.value(), condition));
     let doc = "How long to wait: `header:NAME`, `reset:NAME`, `path:JSONPATH` or a span, the first that is there.";
     let wait = table.list("wait", doc, wait);
-    let max = table.integer("max", "How often one request is repeated.", 0..=100);
-    let cap = table.positive_duration("cap", "The longest wait; a provider that asks for more ends the stream.");
-    let cap = cap.unwrap_or(defaults.cap);
+    let max = table.integer_or("max", "How often one request is repeated.", 0..=100, defaults.max);
+    let doc = "The longest wait; a provider that asks for more ends the stream.";
+    let cap = table.positive_duration_or("cap", doc, defaults.cap);
     for (place, wait) in wait.iter().flatten() {
         if let WaitSource::Fixed(wait) = wait
             && *wait > cap
@@ -43,7 +45,7 @@ fn retry(table: &mut Table<'_>) -> Retry {
         on: on.unwrap_or(defaults.on),
         when: when.unwrap_or_default(),
         wait: wait.map_or(defaults.wait, |wait| wait.into_iter().map(|(_, wait)| wait).collect()),
-        max: max.unwrap_or(defaults.max),
+        max,
         cap,
     }
 }
@@ -63,13 +65,31 @@ fn status(value: &Value) -> Result<u16, Fault> {
         .ok_or_else(|| Fault::new("holds something else than statuses", "write for example [429, 503]"))
 }
 
+/// A status.
+const STATUS: Kind = Kind::Integer(200..=599);
+
+/// What a condition's table may hold.
+const CONDITION_KEYS: [&str; 4] = ["status", "header", "path", "equals"];
+
+fn condition_kind() -> Kind {
+    let member = |key| {
+        let kind = match key {
+            "status" => STATUS,
+            "header" => Kind::Text,
+            "path" => Kind::JsonPath,
+            _ => Kind::Anything,
+        };
+        (key, false, kind)
+    };
+    Kind::Either(vec![STATUS, Kind::Members(CONDITION_KEYS.map(member).to_vec())])
+}
+
 fn condition(value: &Value) -> Result<Condition, Fault> {
     let Value::Dict(_, table) = value else {
         return Ok(Condition { status: Some(status(value)?), ..Condition::default() });
     };
-    const KEYS: [&str; 4] = ["status", "header", "path", "equals"];
-    if let Some(key) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(Fault::new(format!("has the unknown key {}", quoted(key)), did_you_mean(key, KEYS)));
+    if let Some(key) = table.keys().find(|key| !CONDITION_KEYS.contains(&key.as_str())) {
+        return Err(Fault::new(format!("has the unknown key {}", quoted(key)), did_you_mean(key, CONDITION_KEYS)));
     }
     let text = |name: &str| match table.get(name) {
         Some(Value::String(_, text)) => Ok(Some(text.as_str())),

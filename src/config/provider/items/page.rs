@@ -5,7 +5,7 @@ use http::Method;
 use super::json_path;
 use super::source::Known;
 use crate::config::problem::{Fault, quoted};
-use crate::config::reader::Table;
+use crate::config::reader::{self, Table};
 use crate::items::{Insert, Paging, Turning};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,25 +26,33 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 /// Most pages of a stream whose file names no number: a hundred thousand pages of a hundred are ten million records.
-const MOST_PAGES: u64 = 100_000;
+const MOST_PAGES: u32 = 100_000;
 
 pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) -> Option<Paging> {
     let doc = "`cursor` (the default where `cursor` is set), `offset`, `page`, `link` or `next_url`.";
     let kind = table.word("type", doc, &KINDS);
-    let cursor = table
-        .parsed("cursor", "JSONPath of what leads to the following page.", |text| json_path(text, "$.next_cursor"));
+    let cursor =
+        table.parsed_as("cursor", reader::Kind::JsonPath, "JSONPath of what leads to the following page.", |text| {
+            json_path(text, "$.next_cursor")
+        });
     let kind = kind.or(table.has("cursor").then_some(Kind::Cursor));
     let insert = |text: &str| insert(text, method);
     let into = table.parsed("into", "Where that goes: `query.NAME` or `body.a.b`.", insert);
     let size = table.parsed("size", "Where the page size goes: `query.NAME` or `body.a.b`.", insert);
     let n = table.integer("n", "The page size.", 1..=100_000);
     let first = table.integer("first", "The number of the first page; by default 1.", 0..=1_000_000);
-    let max = table.integer("max", "Most pages; more is a problem.", 1..=10_000_000);
-    let more = table.parsed("more", "JSONPath that is `false` on the last page.", |text| json_path(text, "$.has_more"));
-    let last = table.parsed("last", "JSONPath that is `true` on the last page.", |text| json_path(text, "$.is_last"));
-    let total = table.parsed("total", "JSONPath of the number of all records.", |text| json_path(text, "$.total"));
+    let max = table.integer_or("max", "Most pages; more is a problem.", 1..=10_000_000, MOST_PAGES);
+    let more = table.parsed_as("more", reader::Kind::JsonPath, "JSONPath that is `false` on the last page.", |text| {
+        json_path(text, "$.has_more")
+    });
+    let last = table.parsed_as("last", reader::Kind::JsonPath, "JSONPath that is `true` on the last page.", |text| {
+        json_path(text, "$.is_last")
+    });
+    let total = table.parsed_as("total", reader::Kind::JsonPath, "JSONPath of the number of all records.", |text| {
+        json_path(text, "$.total")
+    });
     let path = table.parsed("path", "Where pages behind the first one are asked for.", |text| super::path(text, known));
-    let only = table.boolean("only", "Whether requests for those hold the cursor and nothing else.").unwrap_or(false);
+    let only = table.boolean_or("only", "Whether requests for those hold the cursor and nothing else.", false);
 
     if !table.has("type") && kind.is_none() {
         table.mistake("type", "is missing", "write how the pages follow each other, or the `cursor`");
@@ -82,8 +90,7 @@ pub(super) fn read(table: &mut Table<'_>, known: &Known<'_>, method: &Method) ->
         Kind::Link => Turning::Link,
         Kind::NextUrl => Turning::NextUrl(cursor?),
     };
-    let max = max.map_or(MOST_PAGES, u64::from);
-    Some(Paging { turning, more, last, total, size, n: n.map(u64::from), max, path, only })
+    Some(Paging { turning, more, last, total, size, n: n.map(u64::from), max: max.into(), path, only })
 }
 
 fn insert(text: &str, method: &Method) -> Result<Insert, Fault> {

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use crate::config::problem::{Fault, did_you_mean, one_of, quoted};
 use crate::config::provider::names::Names;
-use crate::config::reader::whole;
+use crate::config::reader::{Kind, whole};
 use crate::mapping::{Phrase, Reference, Root, Source, SourceError, TimeFormat};
 
 /// What there is at one place of a file.
@@ -49,6 +49,24 @@ const FORMATS: [(&str, TimeFormat); 4] = [
     ("dotnet", TimeFormat::DotNet),
 ];
 
+/// The tables of the value language, as descriptions: each head with what may stand beside it.
+pub(in crate::config) fn value_tables() -> impl Iterator<Item = Kind> {
+    HEADS.into_iter().map(|(head, beside)| {
+        let head_kind = if head == "template" { Kind::Text } else { Kind::JsonPath };
+        let members = beside.iter().map(|key| {
+            let kind = match *key {
+                "map" => Kind::AnyTable,
+                "format" => Kind::Word(FORMATS.map(|(word, _)| word).to_vec()),
+                "trim" => Kind::Boolean,
+                "sep" => Kind::Text,
+                _ => Kind::Anything,
+            };
+            (*key, false, kind)
+        });
+        Kind::Members([(head, true, head_kind)].into_iter().chain(members).collect())
+    })
+}
+
 impl Known<'_> {
     /// Compiles a value.
     pub(super) fn source(&self, value: &Value) -> Result<Source, Fault> {
@@ -88,10 +106,11 @@ impl Known<'_> {
                 missing("the stream's parent has no parent", "name the parent's `parent`")
             }
             Root::Connection => match reference.path().first_name() {
-                Some(name) if self.names.get(name).is_some() => Ok(()),
+                Some(name) if self.names.is_secret(name) => missing("that is a secret", "send it by [api.headers]"),
+                Some(name) if self.names.shown().any(|shown| shown == name) => Ok(()),
                 Some(name) => {
                     let fault = format!("{asked}, but nothing captured and no variable is named {}", quoted(name));
-                    Err(Fault::new(fault, did_you_mean(name, self.names.known())))
+                    Err(Fault::new(fault, did_you_mean(name, self.names.shown())))
                 }
                 None => missing("no name follows", "write for example `$conn.workspace_id`"),
             },

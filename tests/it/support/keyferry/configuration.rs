@@ -65,6 +65,11 @@ impl Configuration {
         self
     }
 
+    pub(super) fn without_provider(mut self, id: &str) -> Self {
+        self.providers.retain(|(present, _)| present != id);
+        self
+    }
+
     /// An integration at the provider of the same name.
     pub(crate) fn client(mut self, name: &str, client: &Client) -> Self {
         let secret = match client.secret {

@@ -1,0 +1,149 @@
+//! `POST /reload`: another look at the configuration, by word of the operator. Reading the files and putting the parts
+//! together is the business of whoever is at the other end of the channel; here is who may ask, what they are told, and
+//! what metrics say of it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::body::Body;
+use super::caller::is_key_of;
+use super::respond::{HttpError, json_response};
+use super::service::Service;
+use crate::model::Timestamp;
+
+/// What is to be said about a place in the configuration: a mistake or a warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The file, environment variable or flag.
+    pub file: String,
+    /// The dotted path of the key; empty when the whole file is meant.
+    pub key: String,
+    /// What is wrong.
+    pub fault: String,
+    /// What to do; empty when the fault says it.
+    pub remedy: String,
+}
+
+/// What became of a look at the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// It is good, and in force but for what needs a restart.
+    Good {
+        /// Whether anything of it is otherwise than before.
+        is_changed: bool,
+        /// The keys whose new value is not in force.
+        needs_restart: Vec<&'static str>,
+        /// What deserves a look.
+        warnings: Vec<Notice>,
+    },
+    /// It has these mistakes, and the one before stays in force.
+    Refused(Vec<Notice>),
+}
+
+/// Somebody wants to know what becomes of another look.
+pub type Asked = oneshot::Sender<Reloaded>;
+
+/// What became of all of them, and the way to ask for one.
+#[derive(Default)]
+pub struct Reloads {
+    asking: OnceLock<mpsc::Sender<Asked>>,
+    changed: AtomicU64,
+    unchanged: AtomicU64,
+    refused: AtomicU64,
+    /// Seconds since the epoch.
+    good_at: AtomicI64,
+}
+
+/// Counts for the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReloadCounts {
+    pub(super) changed: u64,
+    pub(super) unchanged: u64,
+    pub(super) refused: u64,
+    /// When the configuration was last found good, in seconds since the epoch.
+    pub(super) good_at: i64,
+}
+
+impl Reloads {
+    /// Whoever asks from now on asks there. Once alone; nobody is asked before.
+    pub fn answered_by(&self, asking: mpsc::Sender<Asked>) {
+        let _ = self.asking.set(asking);
+    }
+
+    /// Counts one.
+    pub fn count(&self, outcome: &Reloaded, now: Timestamp) {
+        let counter = match outcome {
+            Reloaded::Good { is_changed: true, .. } => &self.changed,
+            Reloaded::Good { is_changed: false, .. } => &self.unchanged,
+            Reloaded::Refused(_) => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if matches!(outcome, Reloaded::Good { .. }) {
+            self.found_good(now);
+        }
+    }
+
+    /// The configuration is good, as it is at the start.
+    pub fn found_good(&self, now: Timestamp) {
+        self.good_at.store(now.unix_millis() / 1000, Ordering::Relaxed);
+    }
+
+    pub(super) fn counts(&self) -> ReloadCounts {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ReloadCounts {
+            changed: count(&self.changed),
+            unchanged: count(&self.unchanged),
+            refused: count(&self.refused),
+            good_at: self.good_at.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn ask(&self) -> Option<Reloaded> {
+        let (answer, answered) = oneshot::channel();
+        self.asking.get()?.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+impl Service {
+    /// Looks at the configuration anew and says what came of it.
+    pub(super) async fn reload(&self, headers: &HeaderMap) -> Result<Response<Body>, HttpError> {
+        self.check_admin_key(headers)?;
+        match self.process.reloads.ask().await {
+            Some(Reloaded::Good { is_changed, needs_restart, warnings }) => {
+                let status = if is_changed { "reloaded" } else { "unchanged" };
+                let warnings: Value = warnings.iter().map(Notice::json).collect();
+                let answer = json!({ "status": status, "needs_restart": needs_restart, "warnings": warnings });
+                Ok(json_response(StatusCode::OK, &answer))
+            }
+            Some(Reloaded::Refused(mistakes)) => Err(HttpError::Misconfigured(mistakes)),
+            None if self.process.is_draining() => Err(HttpError::ShuttingDown),
+            None => Err(HttpError::NotFound),
+        }
+    }
+
+    fn check_admin_key(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        let hash = self.settings.admin_key_hash.as_ref().ok_or(HttpError::NoAdminKey)?;
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let (Some(field), None) = (fields.next(), fields.next()) else { return Err(HttpError::WrongAdminKey) };
+        let key = field.to_str().ok().and_then(|field| field.split_once(' ')).filter(|(scheme, _)| {
+            // RFC 9110 section 11.1.
+            scheme.eq_ignore_ascii_case("bearer")
+        });
+        match key {
+            Some((_, key)) if is_key_of(key.trim(), hash) => Ok(()),
+            _ => Err(HttpError::WrongAdminKey),
+        }
+    }
+}
+
+impl Notice {
+    pub(super) fn json(&self) -> Value {
+        json!({ "file": self.file, "key": self.key, "fault": self.fault, "remedy": self.remedy })
+    }
+}
