@@ -92,7 +92,7 @@ impl Broker {
         };
         // Nobody's consent hangs on it: the credentials get the next token as they got this one.
         grant.refresh_token = None;
-        grant.authorization.clone_from(&key.person.user.as_str().to_owned());
+        grant.authorization = key.person.user.as_str().to_owned();
         let known = current.as_ref().map(|live| (live.version, live.connection.clone()));
         let (expected, mut connection) = match known {
             Some((version, connection)) => (Expected::Version(version), connection),

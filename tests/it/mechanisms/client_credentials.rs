@@ -167,7 +167,6 @@ async fn replicas_share_it() {
         answer.expect(200);
     }
     assert_eq!(server.count("/granted/client_credentials").await, 1);
-    // A token that the server has forgotten is found out by its 401, once it is old enough; a new one serves both.
     assert_eq!(server.live("ClientCredentials").await, 1);
 }
 
