@@ -171,7 +171,10 @@ impl Broker {
     /// The longest that a refresh takes while the store answers; leases outlast it.
     fn whole_refresh_deadline(&self, key: &ConnectionKey) -> Duration {
         let integration = self.integration_of(key);
-        let finishing = integration.is_ok_and(|integration| integration.provider.protocol.asks_after_refreshes());
+        let finishing = integration.is_ok_and(|integration| {
+            let protocol = &integration.provider.protocol;
+            protocol.asks_after_refreshes() || key.person.is_nobody() && protocol.asks_after_answers()
+        });
         self.refresh_deadline() + if finishing { self.finishing_deadline() } else { Duration::ZERO }
     }
 

@@ -2,6 +2,7 @@
 //! them, how they are got, and how they look to each person. They go by the same lease, single flight and memory as
 //! everybody's; a provider that refuses one refuses the operator, so none of them ever waits for a person.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::begin::variables;
 use super::connections::{self, View};
-use super::record::Stored;
+use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, LiveKey, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person};
@@ -90,16 +91,21 @@ impl Broker {
             Ok(grant) => grant,
             Err(error) => return Err(self.pause_after(key, error, &answer)),
         };
+        grant.authorization = key.person.user.as_str().to_owned();
+        let variables = variables(&integration, BTreeMap::new())?;
+        let flow = FlowRecord::of(key, &variables);
+        let mut grant = match self.finish_connect(&integration, &flow, grant).await {
+            Ok(grant) => grant,
+            Err(error) => return Err(self.pause_refreshes(key, error, None)),
+        };
         // Nobody's consent hangs on it: the credentials get the next token as they got this one.
         grant.refresh_token = None;
-        grant.authorization.clone_from(&key.person.user.as_str().to_owned());
         let known = current.as_ref().map(|live| (live.version, live.connection.clone()));
         let (expected, mut connection) = match known {
             Some((version, connection)) => (Expected::Version(version), connection),
             None => (Expected::Absent, self.client_connection(&integration, key)),
         };
         connection.updated_at = self.clock.now();
-        let variables = variables(&integration, std::collections::BTreeMap::new())?;
         self.keep_client_grant(expected, Stored { connection, grant: Some(grant), variables }).await
     }
 
@@ -107,8 +113,8 @@ impl Broker {
         self: &Arc<Self>,
         integration: &Arc<Integration>,
     ) -> Result<(FetchResponse, Vec<String>), BrokerError> {
-        let client = self.client(integration)?;
-        let variables = variables(integration, std::collections::BTreeMap::new())?;
+        let variables = variables(integration, BTreeMap::new())?;
+        let client = self.client_for(integration, &variables, &BTreeMap::new())?;
         let endpoints = self.endpoints(integration, &client, &variables, None).await?;
         let random = entropy::random_token()?;
         let values = Values {
@@ -170,7 +176,7 @@ impl Broker {
                     authorization: holder.person.user.as_str().to_owned(),
                     ..Grant::default()
                 }),
-                variables: std::collections::BTreeMap::new(),
+                variables: BTreeMap::new(),
             },
         };
         let mut view = View::from(stored);

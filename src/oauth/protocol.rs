@@ -334,7 +334,8 @@ pub struct Sunset {
 impl Protocol {
     /// The methods that the file writes for authenticating the client.
     pub fn auth_methods(&self) -> impl Iterator<Item = AuthMethod> {
-        [self.token_endpoint_auth_method, self.revocation.auth_method].into_iter().flatten()
+        let of_exchanges = self.token_exchange.iter().map(|exchange| exchange.auth_method);
+        [self.token_endpoint_auth_method, self.revocation.auth_method].into_iter().chain(of_exchanges).flatten()
     }
 
     /// What is signed with, in any request.

@@ -145,6 +145,30 @@ async fn a_refusal_is_the_operators_and_pauses() {
     assert_eq!(acme.connection().await["status"], "active", "nobody has to connect again");
 }
 
+/// What follows a token answer follows this one too, each time.
+#[tokio::test]
+async fn where_to_call_is_learnt_with_each_token() {
+    let file = "[oauth]\ngrant_types = [\"client_credentials\"]\ntoken_endpoint = \"SERVER/token\"\n\
+        resource = \"https://acme.example/api\"\n\
+        [[oauth.discovery]]\nurl = \"SERVER/where\"\ncapture = { place = { path = \"$.id\", pattern = \"[a-z]+\" } }\n\
+        [api]\nbase_url = \"SERVER/api/{place}\"\n";
+    let acme = Acme::start(file, "client_secret = \"the-secret\"").await;
+    acme.server
+        .json("/token", &token("AT"))
+        .json("/where", &json!({ "id": "north" }))
+        .json("/api/north/me", &json!({}));
+    acme.keyferry.call("acme", "/me", Person::ADA).await.expect(200);
+    let requests = acme.requests();
+    let [asked, learnt, call] = &requests[..] else { panic!("requests: {requests:?}") };
+    assert_eq!(
+        asked.split_once("\n\n").expect("a body").1,
+        "grant_type=client_credentials&resource=https%3A%2F%2Facme.example%2Fapi&client_id=the-id&client_secret=the-secret"
+    );
+    assert!(learnt.starts_with("GET /where HTTP/1.1\n") && learnt.contains("authorization: Bearer AT\n"), "{learnt}");
+    assert!(call.starts_with("GET /api/north/me HTTP/1.1\n"), "{call}");
+    assert_eq!(acme.connection().await["captured"], json!({ "place": "north" }));
+}
+
 #[tokio::test]
 async fn without_its_secret_it_is_not_configured() {
     let acme = Acme::start(FILE, "").await;
@@ -167,7 +191,6 @@ async fn replicas_share_it() {
         answer.expect(200);
     }
     assert_eq!(server.count("/granted/client_credentials").await, 1);
-    // A token that the server has forgotten is found out by its 401, once it is old enough; a new one serves both.
     assert_eq!(server.live("ClientCredentials").await, 1);
 }
 

@@ -60,7 +60,7 @@ async fn every_byte_and_the_calls_that_follow() {
     acme.come_back(&format!("code=the-code&state={}", sent.state)).await.expect(200);
     let sites = format!("GET /sites HTTP/1.1\naccept: application/json\nauthorization: Bearer AT\n{HEAD}\n");
     let plan = format!(
-        "POST /site/c%2F2/plan HTTP/1.1\naccept: application/json\nauthorization: Token AT\nx-client: the-id\n{HEAD}\n"
+        "POST /site/c%2F2/plan HTTP/1.1\naccept: application/json\nauthorization: Token AT\nx-client: the-id\ncontent-length: {{length}}\n{HEAD}\n"
     );
     assert_eq!(acme.requests()[1..], [sites, plan]);
     assert_eq!(acme.connection().await["captured"], json!({ "cloud_id": "c/2", "plan": "paid" }));

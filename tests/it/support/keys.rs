@@ -1,10 +1,10 @@
 //! Keys for signatures, made by Node's OpenSSL, and the reading of what was signed with them.
 
-use std::{process::Command, time::SystemTime};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keyferry::model::Timestamp;
+use keyferry::clock::Clock;
 use keyferry::oauth::{JwtAlgorithm, JwtExpectation, JwtKeys};
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ impl Keys {
         let audiences = [audience.to_owned()];
         let issuer = taken.claims["iss"].as_str().expect("an issuer");
         let expected = JwtExpectation { issuer, audiences: &audiences, algorithms: &[algorithm] };
-        let now = Timestamp::from(SystemTime::now());
+        let now = Clock::System.now();
         keys.claims(token, expected, now).unwrap_or_else(|error| panic!("{error}: {taken:?}"));
         taken
     }
