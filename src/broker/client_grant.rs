@@ -13,7 +13,7 @@ use super::connections::{self, View};
 use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, LiveKey, entropy, values};
-use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person};
+use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person, Secret};
 use crate::oauth::{self, Values};
 use crate::store::{Expected, Written};
 use crate::upstream::FetchResponse;
@@ -28,8 +28,15 @@ impl Integration {
     #[must_use]
     pub fn holder_of_its_own(&self) -> Option<Person> {
         let Self { provider, client_id, scopes, variables, .. } = self;
-        let asked = || format!("{} {:?} {client_id:?} {scopes:?} {variables:?}", provider.id, provider.digest);
-        provider.protocol.grant_type.is_clients_own().then(|| Person::nobody(&entropy::fingerprint(&asked())))
+        // The credentials too: what was got by others is not carried, and nobody can guess a variable from the mark.
+        let secret = self.client_secret.as_ref().map(Secret::expose);
+        let key = self.private_key.as_ref().map(|key| key.public());
+        let certificate = self.certificate.as_ref().map(|certificate| certificate.expose_key());
+        let asked = || {
+            let asked = format!("{} {:?} {client_id:?} {scopes:?} {variables:?}", provider.id, provider.digest);
+            Secret::new(format!("{asked} {secret:?} {key:?} {certificate:?}"))
+        };
+        provider.protocol.grant_type.is_clients_own().then(|| Person::nobody(&entropy::fingerprint(asked().expose())))
     }
 
     /// Where memory keeps the grant that this person's calls carry.

@@ -89,6 +89,9 @@ fn read_oauth(table: &mut Table<'_>, names: &mut Names, allow_http: bool) -> Oau
         let mut rule = HostRule { names, allow_http, guards };
         let (protocol, sunset) = oauth::read(table, &mut rule).unzip();
         let guards = rule.guards;
+        if let Some(protocol) = &protocol {
+            capture::check_callback(table, &captures.callback, &protocol.callback);
+        }
         let protocol = protocol.map(|protocol| {
             let Captures { token: token_capture, callback: callback_capture } = captures;
             Protocol { token_capture, callback_capture, token_response, token_exchange, discovery, ..protocol }

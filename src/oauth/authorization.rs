@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::request::{Table, with_query};
 use super::{CodeChallengeMethod, Endpoints, Protocol, ScopeEncoding, Values};
+use crate::mapping::Encoding;
 use crate::model::Secret;
 
 /// Everything outside RFC 3986's unreserved characters. A space becomes `%20`, which every server reads; not all read
@@ -42,9 +43,6 @@ const BOUND: [&str; 12] = [
     "resource",
 ];
 
-/// Values that do the same under whatever name a file sends them.
-const BINDING: [&str; 5] = ["client_id", "redirect_uri", "scope", "state", "random"];
-
 /// Most parameters that a caller may add to one authorization.
 const MOST_WISHES: usize = 16;
 
@@ -73,9 +71,16 @@ pub fn check_wishes(protocol: &Protocol, wishes: &BTreeMap<String, String>) -> R
     if wishes.len() > MOST_WISHES {
         return Err(WishError::TooMany);
     }
+    let endpoint = protocol.authorization_endpoint.as_ref();
+    let endpoint = endpoint.and_then(|template| template.render(Encoding::Url, |_| Some("x".into()))).unwrap_or_default();
+    let query = endpoint.split_once('?').map_or("", |(_, query)| query);
     let is_bound = |name: &str| {
-        let mut own = protocol.authorization_params.iter().filter(|(own, _)| own == name);
-        BOUND.contains(&name) || own.any(|(_, template)| template.names().any(|name| BINDING.contains(&name)))
+        let is_it = |other: &str| other.eq_ignore_ascii_case(name);
+        // What the file fills in is the operator's or the connection's; its constants are habits.
+        let mut filled = protocol.authorization_params.iter().filter(|(_, template)| template.names().next().is_some());
+        BOUND.iter().any(|bound| is_it(bound))
+            || filled.any(|(own, _)| is_it(own))
+            || form_urlencoded::parse(query.as_bytes()).any(|(own, _)| is_it(&own))
     };
     for (name, value) in wishes {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {

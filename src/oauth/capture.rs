@@ -43,6 +43,9 @@ pub struct CaptureRule {
 impl CaptureRule {
     /// What a value becomes; `None` when it is not let through.
     pub fn admit(&self, value: &str) -> Option<String> {
+        if !protocol::is_plain(value) {
+            return None;
+        }
         if !self.map.is_empty() {
             return self.map.get(value).cloned();
         }
@@ -56,6 +59,13 @@ impl CaptureRule {
     }
 }
 
+/// Whether a text is a token, or holds one that is too long to stand there by chance.
+pub(super) fn holds_token(text: &str, tokens: &[&Secret]) -> bool {
+    const TELLING: usize = 16;
+    let holds = |token: &str| token == text || token.len() >= TELLING && text.contains(token);
+    tokens.iter().any(|token| holds(token.expose()))
+}
+
 /// The values that a document holds. A capture is shown to whoever owns the connection, so a token is none, whatever
 /// the path says.
 pub(super) fn captured<'a>(
@@ -65,7 +75,7 @@ pub(super) fn captured<'a>(
 ) -> BTreeMap<String, String> {
     let capture = |(name, capture): (&String, &TokenCapture)| {
         let value = capture.path.text(document)?;
-        let is_token = tokens.iter().any(|token| token.expose() == value);
+        let is_token = holds_token(&value, tokens);
         Some((name.clone(), capture.rule.admit(&value).filter(|_| !is_token)?))
     };
     captures.into_iter().filter_map(capture).collect()

@@ -87,12 +87,14 @@ pub fn discovered(
 
 /// The first candidate that says everything that was asked for.
 fn candidate<'a>(discovery: &Discovery, answer: &'a Value, values: Values<'_>) -> Option<&'a Value> {
-    let wanted: Vec<(&Path, String)> = discovery
-        .matches
-        .iter()
-        .filter_map(|(path, template)| Some((path, template.render(Encoding::Raw, |name| values.get(name))?)))
-        .filter(|(_, text)| !text.is_empty())
-        .collect();
+    let mut wanted = Vec::new();
+    for (path, template) in &discovery.matches {
+        // A value that never came fits nothing; an empty one asks for nothing.
+        let text = template.render(Encoding::Raw, |name| values.get(name))?;
+        if !text.is_empty() {
+            wanted.push((path, text));
+        }
+    }
     let fits = |record: &Value| wanted.iter().all(|(path, text)| path.text(record).as_deref() == Some(text.as_str()));
     let Some(records) = &discovery.records else { return fits(answer).then_some(answer) };
     let mut found = None;

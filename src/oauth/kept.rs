@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::capture::holds_token;
 use crate::model::{Grant, Secret};
 
 /// Most bytes of JSON that are kept; of an answer that makes it more, nothing is.
@@ -29,7 +30,7 @@ pub(super) fn document(grant: &Grant) -> Option<Value> {
 
 /// Takes out every token, by its name and by its value.
 fn prune(value: &mut Value, tokens: &[&Secret]) {
-    let is_token = |value: &Value| value.as_str().is_some_and(|text| tokens.iter().any(|token| token.expose() == text));
+    let is_token = |value: &Value| value.as_str().is_some_and(|text| holds_token(text, tokens));
     match value {
         Value::Object(members) => {
             members.retain(|name, value| !(is_token(value) || value.is_string() && TOKENS.contains(&name.as_str())));

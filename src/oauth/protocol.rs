@@ -312,9 +312,17 @@ pub struct Variable {
 impl Variable {
     /// Whether the value may stand for this variable.
     pub fn accepts(&self, value: &str) -> bool {
+        if !is_plain(value) {
+            return false;
+        }
         let listed = self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed == value);
         listed && self.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value))
     }
+}
+
+/// Whether a value can stand in a header, and is no segment that would move a path.
+pub(super) fn is_plain(value: &str) -> bool {
+    !value.chars().any(char::is_control) && !matches!(value, "." | "..")
 }
 
 /// True when the pattern matches the value from its first to its last byte.

@@ -197,7 +197,8 @@ impl SigningKey {
         signature.map_err(|_| SigningError::NoRandomness)
     }
 
-    fn public(&self) -> &[u8] {
+    /// The public half.
+    pub fn public(&self) -> &[u8] {
         match &self.material {
             Material::Rsa(pair) => pair.public_key().as_ref(),
             Material::P256(pair) | Material::P384(pair) => pair.public_key().as_ref(),

@@ -192,15 +192,22 @@ fn parse(reading: &Reading<'_>, status: u16, body: &[u8], now: Timestamp) -> Res
             Some((name.clone(), Secret::new(token)))
         })
         .collect();
-    let tokens: Vec<&Secret> = [&access_token].into_iter().chain(&refresh_token).chain(extra.values()).collect();
+    let id_token = text(&[], "id_token", &answer).map(Secret::new);
+    let before = old.into_iter().flat_map(Grant::tokens);
+    let tokens: Vec<&Secret> = [&access_token]
+        .into_iter()
+        .chain(&refresh_token)
+        .chain(extra.values())
+        .chain(&id_token)
+        .chain(before)
+        .collect();
     let grant = Grant {
         // Drawn by whoever began the authorization.
         authorization: String::new(),
         expires_at: expires_at(protocol, paths, &answer, access_token.expose(), now),
         refresh_expires_at: refresh_lifetime.map(|lifetime| now.plus(lifetime)),
         scopes: parsed.scopes().into_iter().flatten().map(|scope| scope.to_string()).collect(),
-        subject: text(&[], "id_token", &answer)
-            .and_then(|token| claims(&token)?.get("sub")?.as_str().map(str::to_owned)),
+        subject: id_token.as_ref().and_then(|token| claims(token.expose())?.get("sub")?.as_str().map(str::to_owned)),
         captured: captured(capture, &answer, &tokens),
         answer: kept::kept(&answer, &tokens, old),
         unfinished: None,
@@ -263,9 +270,10 @@ fn error_code(paths: &TokenResponse, answer: &Value) -> Option<String> {
 /// Only parsed answers that blame the request decide anything (RFC 6749 section 5.2); a 5xx or 429 never ends a grant,
 /// whatever its body says.
 fn named_error(protocol: &Protocol, status: u16, code: String) -> TokenError {
-    let code: String = code.chars().filter(|c| c.is_ascii_graphic()).take(64).collect();
+    let is_terminal = protocol.terminal_errors.contains(&code);
+    let code: String = code.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(64).collect();
     match status {
-        200 | 201 | 400 | 401 | 403 if protocol.terminal_errors.contains(&code) => TokenError::Terminal { code },
+        200 | 201 | 400 | 401 | 403 if is_terminal => TokenError::Terminal { code },
         200 | 201 | 400 | 401 | 403 if matches!(code.as_str(), "invalid_client" | "unauthorized_client") => {
             TokenError::ClientRefused { code }
         }
@@ -324,8 +332,8 @@ fn expires_at(
 ) -> Option<Timestamp> {
     seconds(&paths.expires_in, &["expires_in"], answer, paths.expires_in_per_second.unwrap_or(1))
         .map(|lifetime| now.plus(lifetime))
-        .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment))
-        .or_else(|| jwt_expiry(access_token))
+        .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment).filter(|end| *end > now))
+        .or_else(|| jwt_expiry(access_token).filter(|end| *end > now))
         .or_else(|| protocol.access_token_lifetime.map(|lifetime| now.plus(lifetime)))
 }
 

@@ -7,10 +7,10 @@ use figment::value::{Dict, Value};
 
 use super::names::{Chooser, Name, Names, Values};
 use super::pattern;
-use crate::config::problem::Fault;
+use crate::config::problem::{Fault, Place};
 use crate::config::reader::{Kind, Table};
 use crate::mapping::Path;
-use crate::oauth::{CallbackCapture, CaptureRule, TokenCapture};
+use crate::oauth::{CallbackCapture, CallbackNames, CaptureRule, TokenCapture};
 
 pub(super) struct Captures {
     pub(super) token: BTreeMap<String, TokenCapture>,
@@ -29,6 +29,18 @@ pub(super) fn read(table: &mut Table<'_>, names: &mut Names) -> Captures {
         Some((name.to_owned(), CallbackCapture { param: param?, rule }))
     });
     Captures { token, callback: callback.into_iter().collect() }
+}
+
+/// The code and our state are no values to keep: captures are shown.
+pub(super) fn check_callback(table: &Table<'_>, captures: &BTreeMap<String, CallbackCapture>, names: &CallbackNames) {
+    for (name, capture) in captures {
+        if capture.param == names.code || capture.param == names.state {
+            let place = table.place("capture");
+            let place = Place { key: format!("{}.callback.{name}", place.key), ..place };
+            let fault = Fault::new("keeps the code or the state, which nobody is to see", "remove it");
+            table.context().report.mistake(place.problem(fault));
+        }
+    }
 }
 
 /// Reads a table of values that are kept from an answer, and defines their names.

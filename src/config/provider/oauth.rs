@@ -12,7 +12,7 @@ mod once;
 pub(super) use self::answers::{Answers, read as read_answers};
 pub(super) use self::grant_types::nobody_connects;
 use super::host::HostRule;
-use super::names::Stage;
+use super::names::{Chooser, Stage, Values};
 use super::tables::{headers, parameters};
 use super::{sunset, unknown_yet};
 use crate::config::problem::{Fault, Problem, quoted};
@@ -223,11 +223,32 @@ fn endpoint(
         if name != "authorization_endpoint" && text.contains('#') {
             return Err(Fault::new("holds a fragment", "remove it; only an authorization page may route by one"));
         }
+        if name == "issuer" {
+            check_issuer(rule, &template)?;
+        }
         if name == "issuer" && text.contains('?') {
             return Err(Fault::new("holds a query, which an issuer never has", "remove it"));
         }
         Ok(template)
     })
+}
+
+/// An issuer's metadata names the endpoints that secrets go to, on any host: who chooses the issuer chooses them all.
+fn check_issuer(rule: &HostRule<'_>, template: &Template) -> Result<(), Fault> {
+    let is_chosen = |name: &&str| {
+        let known = rule.names.get(name);
+        known.is_some_and(|known| known.chooser != Chooser::Operator && matches!(known.values, Values::Open(_)))
+    };
+    match template.names().find(is_chosen) {
+        Some(name) => {
+            let fault = format!(
+                "lets whoever connects choose {}, and with it the metadata that names the token endpoint",
+                quoted(name)
+            );
+            Err(Fault::new(fault, "write `source = \"operator\"` there, or an `enum`"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn need_endpoints(table: &Table<'_>, grant_type: GrantType) {

@@ -29,6 +29,11 @@ pub(in crate::config::provider) fn read(table: &mut Table<'_>, names: &mut Names
     let doc = "Requests after the code exchange that bring other tokens, in order.";
     let token_exchange =
         table.table_list("token_exchange", doc, ("", &none), |_, table| exchange::read(table, &mut following));
+    if token_exchange.iter().filter(|exchange| exchange.after_refresh).count() > 1 {
+        // A failure between two of them would lose what the first one brought.
+        let fault = "has two requests that follow each refresh";
+        table.mistake("token_exchange", fault, "write `after = \"refresh\"` at one of them");
+    }
     let doc = "Requests after the code exchange and [[oauth.token_exchange]] that learn where to call, in order.";
     let discovery = table.table_list("discovery", doc, ("", &none), |_, table| discovery::read(table, &mut following));
     Answers { token_response, token_exchange, discovery, guards: following.guards }

@@ -4,9 +4,9 @@ use super::super::names::{Chooser, Stage};
 use super::super::tables::{headers, parameters};
 use super::super::{capture, token_response};
 use super::answers::Following;
-use super::{FORMATS, auth_method, text_names};
+use super::{FORMATS, ask, auth_method, once, text_names};
 use crate::config::reader::Table;
-use crate::oauth::{TokenExchange, TokenRequestFormat};
+use crate::oauth::{AuthMethod, TokenExchange, TokenRequestFormat};
 
 /// Reads the table, and defines the names that its answer brings.
 pub(super) fn read(table: &mut Table<'_>, following: &mut Following<'_>) -> Option<TokenExchange> {
@@ -24,6 +24,17 @@ pub(super) fn read(table: &mut Table<'_>, following: &mut Following<'_>) -> Opti
     let params =
         parameters(table, "params", "All parameters of the request.", following.names, Stage::ExchangeParams, &[]);
     let headers = text_names(headers(table, "headers", "More headers.", following.names, Stage::ExchangeParams, &[]));
+    let request = once::Written {
+        method: Some(auth_method.unwrap_or(AuthMethod::None)),
+        basic: [&None, &None],
+        params: ("params", &params),
+        headers: ("headers", &headers),
+        drops: &[&params],
+    };
+    once::check(table, &request);
+    if method == "GET" || format == Some(TokenRequestFormat::Query) {
+        ask::check_query(table, following.names, "params", &params);
+    }
     let doc = "When it is sent: once when connecting (connect, the default), or after every refresh too (refresh).";
     let after_refresh = table.word("after", doc, &[("connect", false), ("refresh", true)]);
     let doc = "JSONPaths when the answer is not RFC 6749's; an access token in it takes the old one's place.";
