@@ -32,7 +32,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(cli::run(arguments, environment, stop_signal, hangups))
+    let code = runtime.block_on(cli::run(arguments, environment, stop_signal, hangups));
+    // What still waits in a thread, for a file that never comes, does not hold up the end.
+    runtime.shutdown_background();
+    code
 }
 
 /// A core file would hold every token in memory. Where the limit cannot be set, it is already lower or the sandbox

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,6 +20,9 @@ use crate::server::listen::TlsFileError;
 use crate::server::{Asked, Notice, Reloaded, Settings};
 use crate::telemetry::{self, Logs};
 use crate::upstream::{self, SetupError};
+
+/// How long files may take to be read.
+const LONGEST_READING: Duration = Duration::from_secs(10);
 
 /// How the configuration is read again.
 pub struct Reloading {
@@ -103,7 +107,12 @@ impl Reloader {
 
     async fn reload(&mut self, cause: Cause) -> Reloaded {
         let request = self.request.clone();
-        let read = tokio::task::spawn_blocking(move || config::load_with_sources(request)).await;
+        let reading = tokio::task::spawn_blocking(move || config::load_with_sources(request));
+        let Ok(read) = tokio::time::timeout(LONGEST_READING, reading).await else {
+            let fault = format!("cannot be read within {} seconds", LONGEST_READING.as_secs());
+            let remedy = "look for a pipe, which can be read once, or for a file system that hangs";
+            return self.refused(cause, vec![self.notice("", fault, remedy)]);
+        };
         let Ok(Loaded { config, sources }) = read else {
             let fault = "reading the configuration panicked; this is a mistake in Keyferry".to_owned();
             return self.refused(cause, vec![self.notice("", fault, "the log says where")]);
@@ -136,6 +145,12 @@ impl Reloader {
             return Ok(Reloaded::Good { is_changed, needs_restart, warnings });
         }
         let settings = self.fixed.kept_in(&config.server);
+        // A file that is half written looks like one without callers: what was closed opens at a start alone.
+        if settings.is_open() && !self.in_force.server.is_open() {
+            let fault = "has nobody in it any more, so that nobody would have to prove who they are".to_owned();
+            let remedy = "write a caller (`keyferry keys new` makes one), or restart, if that is what you want";
+            return Err(vec![self.notice("callers", fault, remedy)]);
+        }
         if opens_to_others(&settings, self.parts.address) {
             let fault = format!("is {} until a restart, while nobody has to prove who they are", self.parts.address);
             let remedy = "add a caller ([callers.<name>], which `keyferry keys new` writes), or restart";
@@ -148,9 +163,6 @@ impl Reloader {
             self.logs
                 .set_level(&config.log.level)
                 .map_err(|error| vec![self.notice("log.level", error.to_string(), "write for example `info`")])?;
-        }
-        if prepared.settings.is_open() && !self.in_force.server.is_open() {
-            super::say_that_it_is_open();
         }
         let tables = changed_tables(&self.in_force, &config);
         let changes = self.parts.exchange(prepared, config.integrations);

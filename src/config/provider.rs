@@ -19,13 +19,13 @@ use self::capture::Captures;
 use self::host::HostRule;
 use self::names::Names;
 use self::oauth::Answers;
-use super::problem::{Fault, Problem, quoted};
+use super::problem::{Fault, Place, Problem, quoted};
 use super::reader::Table;
 use crate::items::{Plan, Policy, Stream};
 use crate::mapping::{Phrase, Root};
 use crate::model::ProviderId;
 use crate::oauth::{Protocol, Variable};
-use crate::provider::Provider;
+use crate::provider::{Provider, literal_origin};
 use crate::route::Api;
 
 pub(super) use self::host::{check_constant_url, is_loopback};
@@ -67,12 +67,25 @@ pub(super) fn read(id: &ProviderId, allow_http: bool, table: &mut Table<'_>) -> 
     apply_guards(&guards, &mut variables, &mut protocol);
     check_defaults(table, &variables);
     warnings.extend(sunset);
+    warnings.extend(placeholder(table, &api));
     protocol.variables = variables;
     let display_name = display_name.unwrap_or_else(|| id.to_string());
     let items = Arc::new(items);
     let provider =
         Provider { id: id.clone(), display_name, documentation, category, protocol, api, items, digest: [0; 32] };
     Some(ReadProvider { provider, warnings })
+}
+
+/// What `keyferry providers new` writes where nobody said where the API is (RFC 2606 section 3).
+fn placeholder(table: &Table<'_>, api: &Api) -> Option<Problem> {
+    let origin = literal_origin(&api.base_url)?;
+    let host = origin.host_str()?;
+    let is_reserved = ["example.com", "example.net", "example.org"]
+        .iter()
+        .any(|reserved| host.strip_suffix(reserved).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
+    let place = table.place("api");
+    let place = Place { key: "api.base_url".to_owned(), ..place };
+    is_reserved.then(|| place.problem(Fault::new("is an example's host, which has no API", "write the vendor's")))
 }
 
 struct Oauth {

@@ -72,7 +72,8 @@ pub fn check_wishes(protocol: &Protocol, wishes: &BTreeMap<String, String>) -> R
         return Err(WishError::TooMany);
     }
     let endpoint = protocol.authorization_endpoint.as_ref();
-    let endpoint = endpoint.and_then(|template| template.render(Encoding::Url, |_| Some("x".into()))).unwrap_or_default();
+    let endpoint =
+        endpoint.and_then(|template| template.render(Encoding::Url, |_| Some("x".into()))).unwrap_or_default();
     let query = endpoint.split_once('?').map_or("", |(_, query)| query);
     let is_bound = |name: &str| {
         let is_it = |other: &str| other.eq_ignore_ascii_case(name);

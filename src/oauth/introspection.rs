@@ -50,7 +50,9 @@ mod tests {
     #[test]
     fn ends() {
         fn check(status: u16, body: &str, expected: Option<i64>) {
-            let end = introspected_end(status, body.as_bytes(), Timestamp::from_unix_millis(0)).ok().map(Timestamp::unix_millis);
+            let end = introspected_end(status, body.as_bytes(), Timestamp::from_unix_millis(0))
+                .ok()
+                .map(Timestamp::unix_millis);
             assert_eq!(end, expected, "{status} {body}");
         }
         check(200, r#"{"active":true,"exp":1700000000}"#, Some(1_700_000_000_000));

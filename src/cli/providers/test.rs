@@ -23,6 +23,7 @@ use self::stage::Play;
 use crate::cli::terminal::say;
 use crate::cli::{Failure, Outcome};
 use crate::config::Trial;
+use crate::provider::Provider;
 
 /// The arguments of `keyferry providers test`.
 #[derive(Debug, Args)]
@@ -74,11 +75,12 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     }
     let found = arguments.discovery.iter().map(|path| self::example(path)).collect::<Result<Vec<_>, _>>()?;
     let report = play(&trial, &arguments, example, found).await?;
-    if arguments.json {
-        say(serde_json::to_string_pretty(&report).map_err(|error| Failure::other(error.to_string()))?);
+    let printed = if arguments.json {
+        serde_json::to_string_pretty(&report).map_err(|error| Failure::other(error.to_string()))?
     } else {
-        say(&report);
-    }
+        report.to_string()
+    };
+    say(without_secrets(printed, trial.provider(), &report.variables));
     if report.passed { Ok(()) } else { Err(Failure::other("a scenario did not go as it should")) }
 }
 
@@ -123,6 +125,14 @@ async fn play(
     };
     report.warn(trial.warnings());
     Ok(report)
+}
+
+/// The values of secret variables are as secret as the client's.
+fn without_secrets(printed: String, provider: &Provider, variables: &[(String, String)]) -> String {
+    let rules = &provider.protocol.variables;
+    let is_secret = |name: &String| rules.get(name).is_some_and(|rule| rule.secret);
+    let secrets = variables.iter().filter(|(name, value)| is_secret(name) && !value.is_empty());
+    secrets.fold(printed, |printed, (name, value)| printed.replace(value.as_str(), &format!("<{name}>")))
 }
 
 /// The vendor's example.
