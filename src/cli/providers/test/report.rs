@@ -38,6 +38,7 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} ({})", self.display_name, self.provider)?;
         for (name, value) in &self.variables {
+            let value = if value.is_empty() { "nothing" } else { value };
             writeln!(f, "  variable {name} = {value}")?;
         }
         for warning in &self.warnings {
