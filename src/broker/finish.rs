@@ -138,7 +138,7 @@ impl Broker {
             return;
         }
         let cause = match self.ask_introspection(asking, grant).await {
-            Ok(answer) => match oauth::introspected_end(answer.status.as_u16(), &answer.body, self.clock.now()) {
+            Ok(answer) => match oauth::introspected_end(answer.status.as_u16(), &answer.body) {
                 Ok(end) => return grant.expires_at = Some(end),
                 Err(why) => why.to_owned(),
             },

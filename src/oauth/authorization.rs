@@ -181,8 +181,10 @@ mod tests {
         let protocol = Protocol {
             authorization_params: vec![
                 ("app_id".into(), template("{client_id}")),
+                ("hd".into(), template("{domain}")),
                 ("prompt".into(), template("consent")),
             ],
+            authorization_endpoint: Some(template("https://as.example/authorize?tenant=mine")),
             ..Protocol::default()
         };
         let check = |name: &str, value: &str, expected: Result<(), WishError>| {
@@ -196,7 +198,7 @@ mod tests {
         check("", "x", Err(WishError::Name));
         check("a b", "x", Err(WishError::Name));
         check("ä", "x", Err(WishError::Name));
-        for name in BOUND.into_iter().chain(["app_id"]) {
+        for name in BOUND.into_iter().chain(["app_id", "hd", "HD", "tenant", "Redirect_Uri"]) {
             check(name, "x", Err(WishError::Bound(name.into())));
         }
         let many = (0..17).map(|at| (format!("p{at}"), String::new())).collect();

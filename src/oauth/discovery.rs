@@ -151,7 +151,7 @@ mod tests {
         check(Some("$[*]"), &[("$.default", "true")], Ok("2"));
         check(Some("$[*]"), &[("$.name", "{site}"), ("$.default", "false")], Ok("3"));
         check(Some("$[*]"), &[("$.name", "{none}")], Ok("1"));
-        check(Some("$[*]"), &[("$.name", "{unset}")], Ok("1"));
+        check(Some("$[*]"), &[("$.name", "{unset}")], Err(DiscoveryError::NothingFits));
         check(Some("$[*]"), &[("$.name", "green")], Err(DiscoveryError::NothingFits));
         check(Some("$.sites[*]"), &[], Err(DiscoveryError::NothingFits));
         check(None, &[], Err(DiscoveryError::Missing("id".into())));

@@ -332,8 +332,8 @@ fn expires_at(
 ) -> Option<Timestamp> {
     seconds(&paths.expires_in, &["expires_in"], answer, paths.expires_in_per_second.unwrap_or(1))
         .map(|lifetime| now.plus(lifetime))
-        .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment).filter(|end| *end > now))
-        .or_else(|| jwt_expiry(access_token).filter(|end| *end > now))
+        .or_else(|| first(&paths.expires_at, "expires_at", answer).and_then(moment))
+        .or_else(|| jwt_expiry(access_token))
         .or_else(|| protocol.access_token_lifetime.map(|lifetime| now.plus(lifetime)))
 }
 

@@ -203,6 +203,25 @@ fn exchanges_replace_what_they_bring() {
 }
 
 #[test]
+fn codes_that_are_sentences_end_a_grant_too() {
+    let protocol = Protocol { terminal_errors: vec!["Invalid refresh token".into()], ..Protocol::default() };
+    let refused = exchange(&protocol, 400, r#"{"error":"Invalid refresh token"}"#);
+    assert_eq!(refused, Err(TokenError::Terminal { code: "Invalid refresh token".into() }));
+}
+
+#[test]
+fn captures_show_no_token() {
+    let path = |text: &str| TokenCapture { path: Path::parse(text).expect("a path"), rule: CaptureRule::default() };
+    let captures = [("link", "$.link"), ("id", "$.id_token"), ("plan", "$.plan")];
+    let token_capture = captures.map(|(name, text)| (name.to_owned(), path(text))).into();
+    let protocol = Protocol { token_capture, ..Protocol::default() };
+    let body = r#"{"access_token":"a-token-of-some-length","id_token":"h.p.s","plan":"free",
+        "link":"https://a.example/?t=a-token-of-some-length"}"#;
+    let grant = exchange(&protocol, 200, body).expect("a grant");
+    assert_eq!(grant.captured, BTreeMap::from([("plan".to_owned(), "free".to_owned())]));
+}
+
+#[test]
 fn failures_that_pass() {
     fn check(status: u16, body: &str, expected: bool) {
         let error = exchange(&Protocol::default(), status, body).expect_err("an error");

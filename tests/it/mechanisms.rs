@@ -18,6 +18,7 @@ mod introspection; // when a token ends, by RFC 7662
 mod jwt_bearer; // the same for an assertion
 mod kept; // what answers say besides, for captures that come later
 mod mutual_tls; // certificates in place of secrets
+mod odd; // a server whose flow is its own, by a file that was written from the page
 mod plain; // nothing but two endpoints: what the others differ from
 mod refreshing;
 mod token_exchange; // requests after the code exchange that bring other tokens

@@ -13,6 +13,7 @@ mod integration;
 mod keyferry;
 mod keys;
 mod metrics;
+mod odd;
 mod ports;
 mod process;
 mod raw;
@@ -38,6 +39,7 @@ pub(crate) use self::{
     keyferry::{Configuration, Keyferry, Person, RETURN_TO, assert_free_of},
     keys::{Keys, Token, take_tokens},
     metrics::Metrics,
+    odd::Odd,
     ports::Port,
     process::Process,
     raw::Raw,

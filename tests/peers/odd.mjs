@@ -4,19 +4,21 @@
 //
 //   node odd.mjs '{"app_key": "the-id", "app_secret": "the-secret"}'     prints {"url": "http://127.0.0.1:PORT"}
 //
+// Settings: port, app_key, app_secret, valid_for_ms.
+//
 //   POST /_expire          every session's token is over from now on
-//   GET  /_sessions        how many sessions are open
+//   GET  /_sessions        how many sessions are open, and how often one was renewed
 
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 
 import { announce, json, listen, read, settings } from './peer.mjs';
 
-const { port, app_key, app_secret } = await settings();
-const VALID_FOR_MS = 1_800_000;
+const { port, app_key, app_secret, valid_for_ms = 1_800_000 } = await settings();
 const CELLS = [{ workspace: 'ws_7', cell: 'c9' }, { workspace: 'ws_42', cell: 'c3' }];
 const codes = new Set();
 let sessions = [];
+let renewed = 0;
 
 const routes = {
   'GET /portal/grant': grant,
@@ -26,7 +28,7 @@ const routes = {
   'GET /v2/where': where,
   'GET /cells/c3/boards': boards,
   'POST /_expire': expire,
-  'GET /_sessions': (request, response) => json(response, 200, { open: sessions.length }),
+  'GET /_sessions': (request, response) => json(response, 200, { open: sessions.length, renewed }),
 };
 
 const server = http.createServer(async (request, response) => {
@@ -65,6 +67,7 @@ function renew(request, response, url, body) {
   const old = sessions.find((session) => session.renewal === given.renewal);
   if (!old) return fail(response, 'renewal_dead', 'the renewal is dead or unknown');
   sessions = sessions.filter((session) => session !== old);
+  renewed += 1;
   return answer(response, begin());
 }
 
@@ -105,7 +108,7 @@ function begin() {
 }
 
 function answer(response, { token, renewal }) {
-  return json(response, 200, { status: 'ok', session: { token, renewal, valid_for_ms: VALID_FOR_MS }, member: { id: 'm_5', name: 'Ada' } });
+  return json(response, 200, { status: 'ok', session: { token, renewal, valid_for_ms }, member: { id: 'm_5', name: 'Ada' } });
 }
 
 function object(request, body) {

@@ -436,6 +436,28 @@ fn secrets_in_urls() {
     insta::assert_snapshot!(in_file(&cases));
 }
 
+/// Where a secret would go, or be shown, that its author did not mean.
+#[test]
+fn secrets_that_would_go_astray() {
+    let exchange = |keys: &str| {
+        let tables =
+            format!("[variables.key]\nsecret = true\n[[oauth.token_exchange]]\nurl = 'https://acme.example/a'\n");
+        provider("", &format!("{tables}{keys}"))
+    };
+    let cases = [
+        "[oauth]\nissuer = 'https://{site}.acme.example'\n[api]\nbase_url = 'https://acme.example'\n[variables.site]"
+            .to_owned(),
+        exchange("auth_method = 'client_secret_basic'\nparams = { again = '{client_secret}' }"),
+        exchange("params = { a = '{client_secret}' }\nheaders = { X-A = '{client_secret}' }"),
+        exchange("method = 'GET'\nparams = { key = '{key}' }"),
+        exchange("after = 'refresh'\n[[oauth.token_exchange]]\nurl = 'https://acme.example/b'\nafter = 'refresh'"),
+        provider("capture.callback = { a = 'code', b = 'state' }", ""),
+        provider("callback = { code_param = 'grant' }\ncapture.callback.a = 'grant'", ""),
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(in_file(&cases));
+}
+
 #[test]
 fn requests_after_the_token_answer_of_provider_files() {
     let url = "url = 'https://acme.example/a'";

@@ -57,6 +57,18 @@ async fn callers_and_their_sessions() {
 }
 
 #[tokio::test]
+async fn what_was_closed_opens_at_a_start_alone() {
+    let key = Keyferry::new_key().await;
+    let scene = Scene::with(|configuration| configuration.caller(&key), "").await;
+    // As a file looks that is half written.
+    scene.edit(|text| text.split("[callers.").next().expect("what is before it").to_owned());
+    let answer = scene.reload().await.expect(422).json();
+    assert_eq!(answer["mistakes"][0]["key"], "callers", "{answer}");
+    let call = scene.keyferry.request("GET", "/integrations/acme/connection").header("keyferry-org", "any");
+    assert_eq!(call.header("keyferry-user", "body").send().await.status, 401);
+}
+
+#[tokio::test]
 async fn budgets_and_counts_stay_where_their_rules_do() {
     let scene = Scene::with(|configuration| configuration, "limits = \"reject\"").await;
     let provider = scene.path("providers/acme.toml");

@@ -176,7 +176,9 @@ impl<'a> Stage<'a> {
         for (number, answer) in play.answers.exchanges().into_iter().enumerate() {
             player.by_default(Part::Exchange(number), Answer::json(&answer));
         }
-        for (number, answer) in play.answers.discoveries(&play.variables).into_iter().enumerate() {
+        let mut known = play.variables.clone();
+        known.extend(play.captured.clone());
+        for (number, answer) in play.answers.discoveries(&known).into_iter().enumerate() {
             player.by_default(Part::Discovery(number), Answer::json(&answer));
         }
         let end = TODAY / 1000 + i64::try_from(super::answers::LIFE.as_secs()).unwrap_or_default();
