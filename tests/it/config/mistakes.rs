@@ -440,8 +440,7 @@ fn secrets_in_urls() {
 #[test]
 fn secrets_that_would_go_astray() {
     let exchange = |keys: &str| {
-        let tables =
-            format!("[variables.key]\nsecret = true\n[[oauth.token_exchange]]\nurl = 'https://acme.example/a'\n");
+        let tables = "[variables.key]\nsecret = true\n[[oauth.token_exchange]]\nurl = 'https://acme.example/a'\n";
         provider("", &format!("{tables}{keys}"))
     };
     let cases = [
