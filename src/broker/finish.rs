@@ -1,6 +1,7 @@
 //! What is asked between a token answer and a grant that can be used: exchanges of the token, its end where nobody has
 //! said it, and where it is good for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::header::RETRY_AFTER;
 
 use super::record::FlowRecord;
 use super::{Broker, BrokerError, Integration, entropy, values};
+use crate::mapping::Template;
 use crate::mapping::wait::retry_after;
 use crate::model::Grant;
 use crate::oauth::{self, Client, Discovery, DiscoveryError, EndpointError, TokenError, TokenExchange, Values};
@@ -116,12 +118,7 @@ impl Broker {
             let request = {
                 let signing = Some(entropy::signing(asked_at));
                 let values = Values { signing, ..asking.values(grant, random.expose()) };
-                let url = oauth::endpoint_url(
-                    &exchange.url,
-                    "token_exchange.url",
-                    values,
-                    self.configured.load().settings.allow_http,
-                )?;
+                let url = self.url(&exchange.url, "token_exchange.url", values)?;
                 oauth::token_exchange_request(protocol, &endpoints, exchange, &url, values)
                     .map_err(BrokerError::from)?
             };
@@ -159,15 +156,14 @@ impl Broker {
         let protocol = &integration.provider.protocol;
         let template = protocol.introspection_endpoint.as_ref();
         let template = template.ok_or_else(|| BrokerError::Internal("there is no introspection endpoint".into()))?;
-        let url = oauth::endpoint_url(
-            template,
-            "introspection_endpoint",
-            values,
-            self.configured.load().settings.allow_http,
-        )?;
+        let url = self.url(template, "introspection_endpoint", values)?;
         let endpoints = self.endpoints(integration, client, &flow.variables, Some(grant)).await?;
         let request = oauth::introspection_request(protocol, &endpoints, &url, grant, values)?;
         self.ask(integration, request).await
+    }
+
+    fn url(&self, template: &Template, name: &'static str, values: Values<'_>) -> Result<String, EndpointError> {
+        oauth::endpoint_url(template, name, values, self.configured.load().settings.allow_http)
     }
 
     /// What a discovery finds. One that fails for the moment is asked once more.
@@ -176,11 +172,10 @@ impl Broker {
         asking: Asking<'_>,
         discovery: &Discovery,
         grant: &Grant,
-    ) -> Result<std::collections::BTreeMap<String, String>, BrokerError> {
+    ) -> Result<BTreeMap<String, String>, BrokerError> {
         let random = entropy::random_token()?;
         let values = asking.values(grant, random.expose());
-        let url =
-            oauth::endpoint_url(&discovery.url, "discovery.url", values, self.configured.load().settings.allow_http)?;
+        let url = self.url(&discovery.url, "discovery.url", values)?;
         let request = oauth::discovery_request(discovery, &url, values);
         let read =
             |answer: &FetchResponse| oauth::discovered(discovery, answer.status.as_u16(), &answer.body, grant, values);

@@ -147,15 +147,19 @@ impl Files {
     pub(super) fn merged(&self, id: &str, context: &Context<'_>) -> Option<(Document, Vec<&str>)> {
         let family = self.family(id, context)?;
         let names = family.iter().map(|file| file.name.as_str()).collect();
-        let layers = family.iter().map(|file| &file.layer);
-        Some((Document::merge(self.name(id), Path::new(""), layers), names))
+        Some((self.merge(id, &family), names))
+    }
+
+    fn merge(&self, id: &str, family: &[&File]) -> Document {
+        Document::merge(self.name(id), Path::new(""), family.iter().map(|file| &file.layer))
     }
 
     /// Compiles one file. What is returned is whole only when no mistake was noted.
     pub(super) fn compile(&self, id: &str, allow_http: bool, context: &Context<'_>) -> Option<ReadProvider> {
-        let (document, _) = self.merged(id, context)?;
+        let family = self.family(id, context)?;
+        let document = self.merge(id, &family);
         let mut digest = Sha256::new();
-        self.family(id, context)?.iter().for_each(|file| digest.update(file.digest));
+        family.iter().for_each(|file| digest.update(file.digest));
         let id = ProviderId::parse(id).ok()?;
         let mut read = Table::read(&document, context, |table| provider::read(&id, allow_http, table))?;
         read.provider.digest = digest.finalize().into();

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::document::Document;
 use super::provider_keys;
-use super::reader::whole;
+use super::reader::{json_number, whole};
 
 /// A table that is written on one line ends before this column.
 const LINE: usize = 110;
@@ -200,10 +200,7 @@ fn json_of(value: &Value) -> Json {
         Value::String(_, string) => string.as_str().into(),
         Value::Char(_, character) => character.to_string().into(),
         Value::Bool(_, flag) => (*flag).into(),
-        Value::Num(_, number) => match whole(*number).map(i64::try_from) {
-            Some(Ok(whole)) => whole.into(),
-            _ => number.to_f64().map_or(Json::Null, Json::from),
-        },
+        Value::Num(_, number) => json_number(*number),
         Value::Empty(..) => Json::Null,
         Value::Array(_, values) => values.iter().map(json_of).collect(),
         Value::Dict(_, table) => match table.get(TOML_DATE) {

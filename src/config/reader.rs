@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use super::document::{Document, Origin};
 use super::problem::{Fault, Place, Report, did_you_mean};
 use super::secrets::{Environment, Resolved};
-pub(super) use entry::whole;
+pub(super) use entry::{json_number, whole};
 pub use kind::{Key, Kind};
 pub(super) use nested::SecretOf;
 

@@ -356,17 +356,21 @@ impl Protocol {
     /// provider takes that, or nothing at all where the client gets it for itself.
     pub fn can_refresh(&self, grant: &Grant) -> bool {
         let grant = grant.newest();
-        let presents_another_token = || {
-            let mut names = self.refresh_params.iter().flat_map(|(_, template)| template.names());
-            names.any(|name| name == "access_token" || grant.extra.contains_key(name))
+        let presents_something = || {
+            grant.refresh_token.is_some()
+                || self.presents_the_access_token()
+                || grant.extra.keys().any(|name| self.presents(name))
         };
-        let presents_something = || grant.refresh_token.is_some() || presents_another_token();
         self.grant_type.is_clients_own() || self.refresh != RefreshMode::None && presents_something()
     }
 
     /// Whether refreshes present the access token itself.
     pub fn presents_the_access_token(&self) -> bool {
-        self.refresh_params.iter().any(|(_, template)| template.names().any(|name| name == "access_token"))
+        self.presents("access_token")
+    }
+
+    fn presents(&self, name: &str) -> bool {
+        self.refresh_params.iter().any(|(_, template)| template.names().any(|asked| asked == name))
     }
 
     /// Whether requests have to follow a refresh before what it brought can be used.

@@ -153,6 +153,14 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The number as JSON has it: whole where it is.
+pub(in crate::config) fn json_number(number: Num) -> serde_json::Value {
+    match whole(number).map(i64::try_from) {
+        Some(Ok(whole)) => whole.into(),
+        _ => number.to_f64().map_or(serde_json::Value::Null, Into::into),
+    }
+}
+
 /// The number, when it has no fraction.
 pub(in crate::config) fn whole(number: Num) -> Option<i128> {
     number.to_i128().or_else(|| i128::try_from(number.to_u128()?).ok())

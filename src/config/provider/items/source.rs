@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use crate::config::problem::{Fault, did_you_mean, one_of, quoted};
 use crate::config::provider::names::Names;
-use crate::config::reader::{Kind, whole};
+use crate::config::reader::{Kind, json_number};
 use crate::mapping::{Phrase, Reference, Root, Source, SourceError, TimeFormat};
 
 /// What there is at one place of a file.
@@ -249,10 +249,7 @@ pub(super) fn literal(value: &Value) -> Result<Json, Fault> {
         Value::String(_, text) => text.as_str().into(),
         Value::Char(_, character) => character.to_string().into(),
         Value::Bool(_, flag) => (*flag).into(),
-        Value::Num(_, number) => match whole(*number).map(i64::try_from) {
-            Some(Ok(whole)) => whole.into(),
-            _ => number.to_f64().map_or(Json::Null, Json::from),
-        },
+        Value::Num(_, number) => json_number(*number),
         Value::Empty(..) => Json::Null,
         Value::Array(_, values) => values.iter().map(literal).collect::<Result<_, _>>()?,
         Value::Dict(_, table) if is_date(table) => {
