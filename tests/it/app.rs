@@ -7,8 +7,6 @@ mod paths;
 mod token;
 mod traffic;
 
-use serde_json::Value;
-
 use crate::support::{Answer, Application, AuthorizationServer, Browser, Client, Configuration, Keyferry};
 
 /// How the application says who is logged in.
@@ -68,11 +66,5 @@ impl Scene {
     /// A call from the application's page.
     async fn call(&self, browser: &Browser) -> Answer {
         browser.fetch("GET", &self.url("/proxy/acme/api/me")).send().await
-    }
-
-    /// The log line with these words, as fields.
-    fn logged(&self, words: &str) -> Option<Value> {
-        let line = self.keyferry.log().lines().find(|line| line.contains(words))?.to_owned();
-        serde_json::from_str(&line).ok()
     }
 }

@@ -95,15 +95,14 @@ impl Scene {
         self.asked_to_reload().send().await
     }
 
-    /// The log's lines with this message.
+    /// The log's lines with this message up to now.
     fn logged(&self, message: &str) -> Vec<Value> {
-        let log = self.keyferry.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == message).collect()
+        self.keyferry.logged(message).into_iter().filter(|line| line["message"] == message).collect()
     }
 
-    async fn until_logged(&self, what: &str, found: impl Fn(&[Value]) -> bool) {
-        until(what, PATIENCE, || async { found(&self.logged(what)).then_some(()) }).await;
+    /// Waits until the lines with this message are as they should be.
+    async fn until_logged(&self, message: &str, found: impl Fn(&[Value]) -> bool) {
+        until(message, PATIENCE, || async { found(&self.logged(message)).then_some(()) }).await;
     }
 }
 

@@ -47,7 +47,7 @@ async fn somebody_else_at_the_same_browser_finishes_nothing() {
     assert!(page.text().contains("begun by somebody else"), "{}", page.text());
     nothing_is_alive(&scene, &browser).await;
 
-    let line = scene.logged("finished by somebody who did not begin it").expect("a line of the log");
+    let line = scene.keyferry.until_logged("finished by somebody who did not begin it").await;
     assert_eq!(
         (&line["level"], &line["integration"], &line["logged_in"]),
         (&json!("WARN"), &json!("acme"), &json!(true))

@@ -112,7 +112,7 @@ async fn what_is_no_request_to_an_application() {
     scene.application.kill();
     let problem = scene.keyferry.request("GET", "/echo").send().await.expect_problem(502, "upstream_unreachable");
     assert!(problem["detail"].as_str().expect("words").contains("application"), "{problem}");
-    let line = scene.logged("the application did not answer").expect("a line of the log");
+    let line = scene.keyferry.until_logged("the application did not answer").await;
     assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("refused")), "{line}");
 }
 

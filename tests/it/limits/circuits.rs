@@ -50,8 +50,8 @@ async fn it_opens_half_opens_and_closes() {
     let metrics = Metrics::of(&keyferry).await;
     assert_eq!(metrics.value("keyferry_circuit_state", &[("integration", "acme")]), 0.0);
     assert_eq!(metrics.value("keyferry_circuit_opened_total", &[("integration", "acme")]), 2.0);
-    said_once(&keyferry, "the circuit opens", "WARN");
-    said_once(&keyferry, "the circuit closes", "INFO");
+    said_once(&keyferry, "the circuit closes", "INFO").await;
+    said_once(&keyferry, "the circuit opens", "WARN").await;
 }
 
 #[tokio::test]
@@ -68,8 +68,8 @@ async fn observing_stops_nothing_and_answers_close_it() {
         call(&keyferry).await.expect(200);
     }
     assert!(circuits(&keyferry).await.is_empty(), "it says that the provider answers");
-    said_once(&keyferry, "the circuit opens", "WARN");
-    said_once(&keyferry, "the circuit closes", "INFO");
+    said_once(&keyferry, "the circuit closes", "INFO").await;
+    said_once(&keyferry, "the circuit opens", "WARN").await;
 }
 
 #[tokio::test]
@@ -120,12 +120,10 @@ fn stopped(answer: Answer) -> u64 {
     seconds
 }
 
-#[track_caller]
-fn said_once(keyferry: &Keyferry, words: &str, level: &str) {
-    let log = keyferry.log();
-    let lines: Vec<_> = log.lines().filter(|line| line.contains(words)).collect();
-    let [line] = lines[..] else { panic!("said {} times: {words}", lines.len()) };
-    let line: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-    let text = line.to_string();
-    assert!(text.contains("\"integration\":\"acme\"") && text.contains(level), "{text}");
+/// Panics unless the log says this once, at this level, about the integration.
+async fn said_once(keyferry: &Keyferry, words: &str, level: &str) {
+    keyferry.until_logged(words).await;
+    let lines = keyferry.logged(words);
+    let [line] = &lines[..] else { panic!("said {} times: {words}", lines.len()) };
+    assert_eq!((&line["integration"], &line["level"]), (&json!("acme"), &json!(level)), "{line}");
 }

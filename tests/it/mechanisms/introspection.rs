@@ -1,9 +1,13 @@
 //! `introspection_endpoint` (RFC 7662): asked when a token ends, where its answer does not say.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{Acme, FORM};
-use crate::support::Person;
+use crate::support::{Person, until};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 const FILE: &str = r#"
 [oauth]
@@ -61,8 +65,11 @@ async fn a_failure_is_logged_and_ignored() {
         let connection = acme.connect().await;
         assert_eq!((&connection["status"], &connection["expires_at"]), (&json!("active"), &Value::Null));
         acme.keyferry.call("acme", "/me", Person::ADA).await.expect(200);
-        let log = acme.keyferry.log();
-        assert_eq!(log.matches("introspection does not tell when a token ends").count(), round + 1, "{log}");
-        assert!(!log.contains("canary"));
+        let told = || async {
+            let lines = acme.keyferry.logged("introspection does not tell when a token ends").len();
+            (lines > round).then_some(lines)
+        };
+        assert_eq!(until("it is logged", LIMIT, told).await, round + 1, "{}", acme.keyferry.log());
+        assert!(!acme.keyferry.log().contains("canary"));
     }
 }

@@ -76,6 +76,7 @@ async fn under_load_no_call_is_lost() {
     let (_, early) = tokio::join!(callers, reloads);
     let late = scene.keyferry.memory();
     assert!(one.load(Ordering::Relaxed) > 100 && two.load(Ordering::Relaxed) > 100);
+    scene.until_logged("config reloaded", |lines| lines.len() >= RELOADS).await;
     assert_eq!(scene.logged("config reloaded").len(), RELOADS);
     assert!(late < early + 24 * 1024 * 1024, "from {early} to {late} bytes");
 }

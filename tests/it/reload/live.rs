@@ -30,8 +30,8 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_in_force() {
     ];
     assert_eq!(answer["needs_restart"], json!(keys), "{answer}");
     assert_eq!(scene.who_answers().await, "two");
-    let lines = scene.logged("config: a new value is in force after a restart only");
-    assert!(keys.iter().all(|key| lines.iter().any(|line| line["key"] == *key)), "{lines:?}");
+    let named = |lines: &[serde_json::Value]| keys.iter().all(|key| lines.iter().any(|line| line["key"] == *key));
+    scene.until_logged("config: a new value is in force after a restart only", named).await;
     // Nothing of it is forgotten with the next look.
     assert_eq!(scene.reload().await.expect(200).json()["needs_restart"], json!(keys));
 }
@@ -52,8 +52,7 @@ async fn callers_and_their_sessions() {
     scene.edit(|text| text.replace("[callers.backend]", "[callers.successor]").replace(&key.1, &other.1));
     scene.reload().await.expect(200);
     assert_eq!([status(&key.0).await, status(&session).await, status(&other.0).await], [401, 401, 424]);
-    let lines = scene.logged("config reloaded");
-    assert!(lines.iter().any(|line| line["tables"] == "callers"), "{lines:?}");
+    scene.until_logged("config reloaded", |lines| lines.iter().any(|line| line["tables"] == "callers")).await;
 }
 
 #[tokio::test]
@@ -106,6 +105,7 @@ async fn the_level_of_the_log() {
     scene.reload().await.expect(200);
     look("/heard-last").await;
     until("the last request is logged", PATIENCE, || async { (requests("/heard-last") == 1).then_some(()) }).await;
+    // Lines come in the order in which they were written.
     assert_eq!([requests("/heard-first"), requests("/unheard")], [1, 0]);
 }
 

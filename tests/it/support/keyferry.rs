@@ -24,6 +24,9 @@ pub(crate) const RETURN_TO: &str = "http://app.test/connected";
 /// How long a debug build on a busy machine may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 
+/// How long a line of the log may take that is certain to come.
+const LOGGED: Duration = Duration::from_secs(30);
+
 /// A running Keyferry. It is killed when this goes.
 pub(crate) struct Keyferry {
     process: Process,
@@ -133,9 +136,22 @@ impl Keyferry {
         self.folder.path()
     }
 
-    /// What it has logged.
+    /// What it has logged up to now. A line that is written before an answer goes out is there with that answer; for
+    /// every other line there is [`until_logged`](Self::until_logged).
     pub(crate) fn log(&self) -> String {
         self.process.stderr()
+    }
+
+    /// The log's whole lines with these words up to now, as fields.
+    pub(crate) fn logged(&self, words: &str) -> Vec<Value> {
+        let log = self.log();
+        let whole = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(words));
+        whole.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// Waits for a line of the log with these words, and answers the first one's fields.
+    pub(crate) async fn until_logged(&self, words: &str) -> Value {
+        until(words, LOGGED, || async { self.logged(words).into_iter().next() }).await
     }
 
     /// A request to it, by path and query.

@@ -2,14 +2,17 @@
 //! when the value goes. It never outlives the test, and its output is part of every message about its failure.
 
 use std::{
-    fs,
-    io::Read,
+    fs::{self, File},
+    io::{ErrorKind, Read},
+    os::fd::OwnedFd,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
     thread,
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 use super::until;
@@ -23,9 +26,16 @@ pub(crate) struct Process {
     stderr: Captured,
 }
 
-/// What a program has written so far to one of its outputs.
-#[derive(Clone, Default)]
-pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+/// What a program has written to one of its outputs. Each look first takes what waits in the pipe, so that whatever the
+/// program wrote before it answered a test is there when the test has that answer.
+#[derive(Clone)]
+struct Captured(Arc<Mutex<Output>>);
+
+struct Output {
+    /// Nothing after its end.
+    pipe: Option<File>,
+    written: Vec<u8>,
+}
 
 impl Process {
     /// Starts `command`; `name` is for messages.
@@ -35,8 +45,8 @@ impl Process {
         let mut child = command.spawn().unwrap_or_else(|error| {
             panic!("{name} does not start: {error} (`tests/run tools` installs what the tests need)")
         });
-        let stdout = Captured::from(child.stdout.take().expect("standard output is piped"));
-        let stderr = Captured::from(child.stderr.take().expect("standard error is piped"));
+        let stdout = Captured::from(child.stdout.take().expect("standard output is piped").into());
+        let stderr = Captured::from(child.stderr.take().expect("standard error is piped").into());
         Self { name: name.to_owned(), stdin: child.stdin.take(), child, stdout, stderr }
     }
 
@@ -50,12 +60,12 @@ impl Process {
         self.stdin = None;
     }
 
-    /// What it has written to standard output.
+    /// What it has written to standard output up to now.
     pub(crate) fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// What it has written to standard error.
+    /// What it has written to standard error up to now.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -156,25 +166,43 @@ impl Drop for Process {
 
 impl Captured {
     // A thread of its own keeps the pipe empty even while a test's runtime is busy: a full pipe would stop the program.
-    fn from(mut output: impl Read + Send + 'static) -> Self {
-        let captured = Self::default();
-        let written = Arc::clone(&captured.0);
+    fn from(pipe: OwnedFd) -> Self {
+        ioctl_fionbio(&pipe, true).expect("a pipe can be read without waiting");
+        let arrivals = pipe.try_clone().expect("a file more can be opened");
+        let captured = Self(Arc::new(Mutex::new(Output { pipe: Some(pipe.into()), written: Vec::new() })));
+        let kept_empty = captured.clone();
         thread::spawn(move || {
-            let mut chunk = [0; 16 * 1024];
-            while let Ok(length @ 1..) = output.read(&mut chunk) {
-                written.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&chunk[..length]);
+            while !kept_empty.closed() {
+                match poll(&mut [PollFd::new(&arrivals, PollFlags::IN)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => panic!("a program's output cannot be waited for: {error}"),
+                }
             }
         });
         captured
     }
 
-    /// Everything so far.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    /// Everything up to now.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.up_to_now().written).into_owned()
     }
 
     fn closed(&self) -> bool {
-        Arc::strong_count(&self.0) <= 2
+        self.up_to_now().pipe.is_none()
+    }
+
+    fn up_to_now(&self) -> MutexGuard<'_, Output> {
+        let mut output = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut chunk = [0; 16 * 1024];
+        while let Some(pipe) = &mut output.pipe {
+            match pipe.read(&mut chunk) {
+                Ok(length @ 1..) => output.written.extend_from_slice(&chunk[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => output.pipe = None,
+            }
+        }
+        output
     }
 }
 
