@@ -88,11 +88,12 @@ async fn lifecycle(store: &str, backup: impl Fn() -> Vec<u8>) {
     }
     let keyferry = Keyferry::start(configuration).await;
 
+    server.change(json!({ "access_token_ttl": 4 })).await;
+    let mut firsts = Vec::new();
     for (name, client) in &integrations {
         let unconnected = keyferry.call(name, "/api/me", Person::ADA).await.expect_problem(424, "not_connected");
         assert!(unconnected["connect_url"].is_string(), "{unconnected}");
 
-        server.change(json!({ "access_token_ttl": 4 })).await;
         keyferry.connect(name, Person::ADA).await;
         let first = keyferry.call(name, "/api/me", Person::ADA).await.expect(200).json();
         assert_eq!((&first["account"], &first["client_id"]), (&json!("ada"), &json!(client.id)));
@@ -111,8 +112,13 @@ async fn lifecycle(store: &str, backup: impl Fn() -> Vec<u8>) {
             assert!(!connection[key].is_null(), "`{key}` is missing in {connection}");
         }
 
+        firsts.push(first);
+    }
+
+    // Meanwhile the tokens end.
+    server.change(json!({ "access_token_ttl": 3600 })).await;
+    for ((name, _), first) in integrations.iter().zip(firsts) {
         let refreshes = server.count("/token/refresh_token").await;
-        server.change(json!({ "access_token_ttl": 3600 })).await;
         until("the token is refreshed", LIMIT, || async {
             let me = keyferry.call(name, "/api/me", Person::ADA).await.expect(200).json();
             (me["token_sha256"] != first["token_sha256"]).then_some(())

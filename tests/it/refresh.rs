@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Person, until};
 
-/// How long an access token lives where it is to expire during a test, in seconds.
+/// How long an access token lives that nothing is done with before it is over, in seconds; and one that calls are made
+/// with first.
+const SHORTEST: u64 = 1;
 const SHORT: u64 = 3;
 const LONG: u64 = 3600;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,7 +25,7 @@ fn configuration(server: &AuthorizationServer) -> Configuration {
 
 /// Connects Ada with a token that expires soon, and waits until it has.
 async fn connected_and_expired(server: &AuthorizationServer, keyferry: &Keyferry) {
-    server.change(json!({ "access_token_ttl": SHORT })).await;
+    server.change(json!({ "access_token_ttl": SHORTEST })).await;
     keyferry.connect("acme", Person::ADA).await;
     expired(server).await;
     server.change(json!({ "access_token_ttl": LONG })).await;
