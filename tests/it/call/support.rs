@@ -22,6 +22,7 @@ use keyferry::mapping::Template;
 use keyferry::route::{Api, Ready, Target, TokenPlace, Via};
 use keyferry::server::listen::{self, Drained, Options};
 use keyferry::server::{Body, ForwardError, Limits, forward};
+use keyferry::telemetry::gauge::Gauge;
 use keyferry::upstream::{Settings, Upstream, UpstreamError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,10 +92,10 @@ impl Setup {
             renewals: Arc::clone(&renewals),
         });
         let service = move |request, _| answer(Arc::clone(&part), request);
-        let ended =
-            tokio::spawn(listen::serve(listener, Arc::new(ArcSwap::from_pointee(options)), service, async move {
-                let _ = stopped.await;
-            }));
+        let options = Arc::new(ArcSwap::from_pointee(options));
+        let ended = tokio::spawn(listen::serve(listener, options, Gauge::default(), service, async move {
+            let _ = stopped.await;
+        }));
         Sidecar { address, stop, ended, renewals }
     }
 }
