@@ -8,6 +8,7 @@
 //! format, `prometheus-client` OpenMetrics. Both would bring a registry of boxed metrics to look labels up in.
 
 mod accept;
+mod calls;
 mod edges;
 mod exposition;
 mod integrations;
@@ -36,6 +37,8 @@ fn text(service: &Service, format: Format) -> String {
     let (process, broker) = (&service.process, &service.broker);
     process::build(&mut page);
     process::configuration(&mut page, process.reloads.counts());
+    calls::ended(&mut page, &process.calls.samples());
+    calls::overheads(&mut page, &process.calls.overheads());
     edges::requests(&mut page, &process.requests);
     integrations::refreshes(&mut page, &broker.activities());
     integrations::authorizations(&mut page, &broker.activities());

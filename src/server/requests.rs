@@ -3,8 +3,9 @@
 
 use http::Response;
 
+use super::call_record::Outcome;
 use super::endpoint::Endpoint;
-use super::respond::{CODES, KEYFERRY_ERROR};
+use super::respond::KEYFERRY_ERROR;
 use crate::telemetry::metric::Counter;
 
 macro_rules! places {
@@ -69,15 +70,12 @@ impl Place {
     }
 }
 
-/// Statuses by their first digit; an application may answer one that is in none of these classes.
-const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
-
 /// The counts of a process.
 pub(super) struct Requests(Box<[Counter]>);
 
 impl Default for Requests {
     fn default() -> Self {
-        Self((0..Place::ALL.len() * outcomes()).map(|_| Counter::default()).collect())
+        Self((0..Place::ALL.len() * Outcome::COUNT).map(|_| Counter::default()).collect())
     }
 }
 
@@ -85,26 +83,19 @@ impl Requests {
     /// Counts one by its answer. `is_ours` says that an error code on it is ours too, and not the application's.
     pub(super) fn count<B>(&self, place: Place, response: &Response<B>, is_ours: bool) {
         let code = response.headers().get(KEYFERRY_ERROR).filter(|_| is_ours);
-        let code = code.and_then(|code| CODES.iter().position(|known| known.as_bytes() == code.as_bytes()));
-        let class = || match response.status().as_u16() / 100 {
-            class @ 1..=5 => usize::from(class) - 1,
-            _ => CLASSES.len() - 1,
+        let outcome = match code.and_then(|code| code.to_str().ok()) {
+            Some(code) => Outcome::of_code(code),
+            None => Outcome::of_status(response.status()),
         };
-        let outcome = code.map_or_else(class, |code| CLASSES.len() + code);
-        self.0[place as usize * outcomes() + outcome].add(1);
+        self.0[place as usize * Outcome::COUNT + outcome.number()].add(1);
     }
 
     /// What has happened so far, as endpoint, outcome and how often.
     pub(super) fn counted(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        Place::ALL.iter().zip(self.0.chunks(outcomes())).flat_map(|(place, counts)| {
-            let outcomes = CLASSES.iter().chain(CODES);
-            outcomes.zip(counts).map(|(outcome, count)| (place.as_str(), *outcome, count.get()))
+        Place::ALL.iter().zip(self.0.chunks(Outcome::COUNT)).flat_map(|(place, counts)| {
+            Outcome::all().zip(counts).map(|(outcome, count)| (place.as_str(), outcome.as_str(), count.get()))
         })
     }
-}
-
-const fn outcomes() -> usize {
-    CLASSES.len() + CODES.len()
 }
 
 #[cfg(test)]
@@ -133,6 +124,6 @@ mod tests {
         check(429, Some("rate_limited"), true, "rate_limited");
         check(500, Some("internal"), true, "internal");
         check(429, Some("rate_limited"), false, "4xx");
-        check(400, Some("made_up"), true, "4xx");
+        check(400, Some("made_up"), true, "other");
     }
 }
