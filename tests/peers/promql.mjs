@@ -1,7 +1,7 @@
 // Prometheus' own grammar of PromQL over expressions:  node promql.mjs < JSON list of expressions
 //
-// Prints JSON, one object for each: whether it is well-formed, the metrics that it selects with the labels that it
-// matches them by, and the labels that it groups by, joins on or reads out of a sample.
+// Prints JSON, one object for each: whether it is well-formed, the metrics that it selects with its matchers as
+// [label, operator, value], and the labels that it groups by, joins on or reads out of a sample.
 import { parser } from '@prometheus-io/lezer-promql';
 
 const chunks = [];
@@ -15,13 +15,13 @@ function look(expression) {
     enter(node) {
       if (node.type.isError) found.ok = false;
       if (node.name === 'VectorSelector') {
-        const selected = { metric: null, labels: {} };
+        const selected = { metric: null, matchers: [] };
         node.node.cursor().iterate((inner) => {
           if (inner.name === 'Identifier' && selected.metric === null) selected.metric = text(inner);
           if (inner.name === 'UnquotedLabelMatcher' || inner.name === 'LabelMatcher') {
-            const [, label, , value] = /^\s*(\w+)\s*(=~|!~|!=|=)\s*"(.*)"\s*$/s.exec(text(inner)) ?? [];
+            const [, label, operator, value] = /^\s*(\w+)\s*(=~|!~|!=|=)\s*"(.*)"\s*$/s.exec(text(inner)) ?? [];
             if (label === undefined) found.ok = false;
-            else selected.labels[label] = value;
+            else selected.matchers.push([label, operator, value]);
           }
         });
         found.selects.push(selected);

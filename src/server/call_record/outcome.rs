@@ -158,6 +158,19 @@ mod tests {
         assert_eq!(Outcome::of_code("cancelled").as_str(), "other", "that is no code");
     }
 
+    /// An outcome that no call can have would make a rule that never fires.
+    #[test]
+    fn dashboard_and_alerts_name_outcomes_that_there_are() {
+        let files = concat!(
+            include_str!("../../../deploy/grafana/keyferry.json"),
+            include_str!("../../../deploy/prometheus/alerts.yaml"),
+        );
+        let matcher = regex_lite::Regex::new(r#"outcome[=!]~\\?"([^"\\]+)"#).expect("a pattern");
+        let named: Vec<&str> = matcher.captures_iter(files).flat_map(|found| found.extract::<1>().1[0].split('|')).collect();
+        assert!(named.len() > 20, "{named:?}");
+        assert!(named.iter().all(|outcome| OUTCOMES.contains(outcome)), "{named:?}");
+    }
+
     #[test]
     fn unknown_methods_are_one() {
         for (method, expected) in [("GET", "GET"), ("OPTIONS", "OPTIONS"), ("get", "other"), ("PURGE", "other")] {
