@@ -1,8 +1,10 @@
-//! Puts the provider files into the binary: what stands in `providers/` when it is built is what it ships.
+//! Puts the provider files into the binary: what stands in `providers/` when it is built is what it ships. And says by
+//! which compiler.
 
 use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("providers");
@@ -19,6 +21,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         })
         .collect();
     let out = std::env::var_os("OUT_DIR").ok_or("cargo names no OUT_DIR")?;
+    writeln!(io::stdout(), "cargo::rustc-env=KEYFERRY_RUSTC={}", rustc()?)?;
     std::fs::write(Path::new(&out).join("shipped.rs"), format!("&[\n{entries}]\n"))?;
     Ok(())
+}
+
+/// `1.95.0` of `rustc 1.95.0 (0123abcde 2026-03-01)`.
+fn rustc() -> Result<String, Box<dyn Error>> {
+    let rustc = std::env::var_os("RUSTC").ok_or("cargo names no RUSTC")?;
+    let said = String::from_utf8(Command::new(rustc).arg("--version").output()?.stdout)?;
+    Ok(said.split(' ').nth(1).ok_or("rustc says no version")?.trim().to_owned())
 }

@@ -21,7 +21,7 @@ use crate::broker::{self, Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::route::Via;
-use crate::server::Process;
+use crate::server::{Listener, Process};
 use crate::server::listen::{self, Drained, TlsFileError};
 use crate::store::{Store, StoreError};
 use crate::upstream::SetupError;
@@ -98,27 +98,30 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
     if prepared.settings.is_open() {
         say_that_it_is_open();
     }
-    let process = Process::new(instance);
-    process.reloads().found_good(broker.now());
+    let now = broker.now();
+    let process = Process::new(instance, now);
+    process.reloads().found_good(now);
     let parts = Arc::new(Parts::new(prepared, process, broker, address));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
     let serving = {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.listening));
+        let open = parts.service.load().process().open(Listener::Callers).clone();
         let handle = move |request, peer| {
             let service = parts.service.load_full();
             async move { service.handle(request, peer).await }
         };
-        tokio::spawn(listen::serve(listener, options, handle, raised(stopped)))
+        tokio::spawn(listen::serve(listener, options, open, handle, raised(stopped)))
     };
     if let Some(listener) = admin {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.admin_listening));
+        let open = parts.service.load().process().open(Listener::Admin).clone();
         let handle = move |request, _| {
             let service = parts.service.load_full();
             async move { service.handle_admin(request).await }
         };
-        tokio::spawn(listen::serve(listener, options, handle, raised(admin_stopped)));
+        tokio::spawn(listen::serve(listener, options, open, handle, raised(admin_stopped)));
     }
     let started_by = Some(started_by);
     Ok(Running { address, admin_address, parts, started_by, reloading: None, stop, stop_admin, serving })

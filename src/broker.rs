@@ -2,10 +2,12 @@
 //! gives out live tokens, ends connections. Every step is a pure decision or one call outward.
 
 mod access;
+mod activity;
 mod ask;
 mod begin;
 mod budget;
 mod circuit;
+mod census;
 mod client_grant;
 mod complete;
 mod configured;
@@ -36,9 +38,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
+pub use activity::{Activity, AuthorizationOutcome, RefreshOutcome};
 pub use begin::{Begin, Begun, Started};
+pub use census::Counted;
 pub use circuit::Phase;
 pub use complete::{Completed, Outcome};
 pub use configured::Changes;
@@ -99,6 +103,8 @@ pub struct Broker {
     discovered: discovery::Discovered,
     refreshes: single_flight::SingleFlight,
     duties: duty::Duties,
+    /// The connections of the last walk through the store.
+    counted: ArcSwapOption<Counted>,
     closing: AtomicBool,
     /// When loads of items have to end, once the process is going.
     loads_end: tokio::sync::watch::Sender<Option<tokio::time::Instant>>,
@@ -127,6 +133,7 @@ impl Broker {
             discovered: discovery::Discovered::default(),
             refreshes: single_flight::SingleFlight::default(),
             duties: duty::Duties::default(),
+            counted: ArcSwapOption::empty(),
             closing: AtomicBool::new(false),
             loads_end: tokio::sync::watch::Sender::default(),
         });

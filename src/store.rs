@@ -23,6 +23,7 @@
 //! **Notifications** reach every replica that [is synced](Store::is_synced): while that says true, everything published
 //! more than a second ago has arrived.
 
+mod count;
 mod embedded;
 mod error;
 mod key;
@@ -40,12 +41,14 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
+use self::count::Counts;
 use self::embedded::Embedded;
 use self::redis::Redis;
 use self::seal::Seals;
 use crate::clock::Clock;
 use crate::route::{Rate, Spend, Spent};
 
+pub use self::count::{Counted, Operation};
 pub use self::error::{Cause, StoreError, Unopenable};
 pub use self::key::{Key, Kind};
 pub use self::location::{Location, RedisNodes};
@@ -61,6 +64,7 @@ struct Inner {
     backend: Backend,
     seals: Seals,
     clock: Clock,
+    counts: Counts,
 }
 
 enum Backend {
@@ -172,13 +176,13 @@ impl Store {
             settings.keys.push(SealingKey::generate());
         }
         let seals = Seals::new(settings.keys)?;
-        Ok(Self(Arc::new(Inner { backend, seals, clock })))
+        Ok(Self(Arc::new(Inner { backend, seals, clock, counts: Counts::new() })))
     }
 
     /// The record under a key; nothing when there is none or it has expired.
     pub async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         match self.sealed(key).await? {
-            Some(sealed) => self.opened(key, &sealed).map(Some),
+            Some(sealed) => self.opened(key, &sealed).inspect_err(|error| self.0.counts.failed(Operation::Get, error)).map(Some),
             None => Ok(None),
         }
     }
@@ -197,10 +201,12 @@ impl Store {
 
     /// Deletes the record if it still has this version; says whether it did.
     pub async fn delete(&self, key: &Key, version: u64) -> Result<bool, StoreError> {
-        match &self.0.backend {
+        let timing = self.0.counts.begin(Operation::Delete);
+        let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => embedded.delete(key, version).await,
             Backend::Redis(redis) => redis.delete(key, version).await,
-        }
+        };
+        timing.end(outcome)
     }
 
     /// Takes a record away and gives its value: to exactly one taker, among any number in any number of processes.
@@ -220,22 +226,26 @@ impl Store {
     pub async fn lease(&self, name: &Key, lifetime: Duration) -> Result<Option<Lease>, StoreError> {
         let mut lease = Lease { name: name.clone(), owner: [0; 16] };
         seal::random(&mut lease.owner);
-        let granted = match &self.0.backend {
-            Backend::Embedded(embedded) => embedded.lease(&lease, lifetime),
-            Backend::Redis(redis) => redis.lease(&lease, lifetime).await?,
+        let timing = self.0.counts.begin(Operation::Lease);
+        let outcome = match &self.0.backend {
+            Backend::Embedded(embedded) => Ok(embedded.lease(&lease, lifetime)),
+            Backend::Redis(redis) => redis.lease(&lease, lifetime).await,
         };
+        let granted = timing.end(outcome)?;
         Ok(granted.then_some(lease))
     }
 
     /// Ends a lease if it is still this owner's; otherwise does nothing.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
-        match &self.0.backend {
+        let timing = self.0.counts.begin(Operation::Release);
+        let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => {
                 embedded.release(&lease);
                 Ok(())
             }
             Backend::Redis(redis) => redis.release(&lease).await,
-        }
+        };
+        timing.end(outcome)
     }
 
     /// The records whose keys begin with `prefix`, page by page. `after` is the `next` of the page before.
@@ -244,10 +254,12 @@ impl Store {
     /// Redis' own, and `limit` is a hint.
     pub async fn scan(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
         let limit = limit.max(1);
-        let (rows, next) = match &self.0.backend {
-            Backend::Embedded(embedded) => embedded.scan(prefix, after, limit)?,
-            Backend::Redis(redis) => redis.scan(prefix, after, limit).await?,
+        let timing = self.0.counts.begin(Operation::Scan);
+        let outcome = match &self.0.backend {
+            Backend::Embedded(embedded) => embedded.scan(prefix, after, limit),
+            Backend::Redis(redis) => redis.scan(prefix, after, limit).await,
         };
+        let (rows, next) = timing.end(outcome)?;
         let mut page = Page { next, ..Page::default() };
         for (text, sealed) in rows {
             let opened = Key::parse(&text).zip(sealed).map(|(key, sealed)| (self.opened(&key, &sealed), key));
@@ -286,13 +298,15 @@ impl Store {
 
     /// Tells every replica, this one included. There is no record of it: who is not synced does not hear it.
     pub async fn notify(&self, message: &str) -> Result<(), StoreError> {
-        match &self.0.backend {
+        let timing = self.0.counts.begin(Operation::Notify);
+        let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => {
                 embedded.notify(message);
                 Ok(())
             }
             Backend::Redis(redis) => redis.notify(message).await,
-        }
+        };
+        timing.end(outcome)
     }
 
     /// Hears what is notified from now on.
@@ -333,23 +347,35 @@ impl Store {
     ) -> Result<Option<Result<Spent, Duration>>, StoreError> {
         match &self.0.backend {
             Backend::Embedded(_) => Ok(None),
-            Backend::Redis(redis) => redis.spend(budget, rate, spend, self.0.clock.now()).await.map(Some),
+            Backend::Redis(redis) => {
+                let timing = self.0.counts.begin(Operation::Spend);
+                timing.end(redis.spend(budget, rate, spend, self.0.clock.now()).await).map(Some)
+            }
         }
     }
 
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        match &self.0.backend {
+        let timing = self.0.counts.begin(Operation::Ping);
+        let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => embedded.ping(),
             Backend::Redis(redis) => redis.ping().await,
-        }
+        };
+        timing.end(outcome)
+    }
+
+    /// What was counted of each operation since the store was opened.
+    pub fn counted(&self) -> Vec<Counted> {
+        self.0.counts.all()
     }
 
     async fn sealed(&self, key: &Key) -> Result<Option<Sealed>, StoreError> {
-        match &self.0.backend {
+        let timing = self.0.counts.begin(Operation::Get);
+        let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => embedded.get(key),
             Backend::Redis(redis) => redis.get(key).await,
-        }
+        };
+        timing.end(outcome)
     }
 
     fn opened(&self, key: &Key, sealed: &Sealed) -> Result<Entry, StoreError> {
@@ -362,10 +388,12 @@ impl Store {
     async fn write(&self, key: &Key, expected: Expected, value: &[u8], keep: Keep) -> Result<Written, StoreError> {
         let version = self.next_version(expected);
         let sealed = Sealed { version, bytes: self.0.seals.seal(key, version, value) };
-        let stored = match &self.0.backend {
-            Backend::Embedded(embedded) => embedded.put(key, expected, &sealed, keep).await?,
-            Backend::Redis(redis) => redis.put(key, expected, &sealed, keep).await?,
+        let timing = self.0.counts.begin(Operation::Put);
+        let outcome = match &self.0.backend {
+            Backend::Embedded(embedded) => embedded.put(key, expected, &sealed, keep).await,
+            Backend::Redis(redis) => redis.put(key, expected, &sealed, keep).await,
         };
+        let stored = timing.end(outcome)?;
         Ok(if stored { Written::Stored(version) } else { Written::Conflict })
     }
 

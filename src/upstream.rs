@@ -2,6 +2,7 @@
 
 mod address;
 mod call;
+mod count;
 mod dial;
 mod error;
 mod fetch;
@@ -24,6 +25,7 @@ use crate::model::Secret;
 
 pub use address::Refusal;
 pub use call::Upstream;
+pub use count::Traffic;
 pub use error::{SetupError, UpstreamError, Waiting};
 pub use fetch::{ANSWER_BYTES, Fetch, FetchRequest, FetchResponse};
 pub use identity::{CertificateError, client_certificate};

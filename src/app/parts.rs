@@ -36,6 +36,11 @@ pub(super) fn network(settings: &upstream::Settings, via: Via) -> Result<Network
     Ok(Network { fetch: Fetch::new(settings)?, upstream: Upstream::new(settings)?, via })
 }
 
+/// The same by other settings. What was counted goes on.
+pub(super) fn network_after(before: Network, settings: &upstream::Settings) -> Result<Network, SetupError> {
+    Ok(Network { fetch: Fetch::new(settings)?, upstream: before.upstream.following(settings)?, via: before.via })
+}
+
 impl Prepared {
     /// `settings` are those of the configuration, as far as they can be in force while we listen on `address`.
     pub(super) fn new(

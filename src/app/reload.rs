@@ -179,7 +179,7 @@ impl Reloader {
         if config.net == self.in_force.net && has_same_roots {
             return Ok(current);
         }
-        parts::network(&config.net, current.via)
+        parts::network_after(current, &config.net)
     }
 
     fn refused(&mut self, cause: Cause, mistakes: Vec<Notice>) -> Reloaded {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::activity::AuthorizationOutcome;
 use super::record::{self, FlowRecord, PendingRecord, StartRecord};
 use super::{Broker, BrokerError, Integration, Settings, Visitor, entropy, values};
 use crate::model::{ConnectionKey, Secret};
@@ -68,18 +69,31 @@ impl Broker {
         let Settings { confirm, public_base: base, .. } = self.configured.load().settings.clone();
         if !confirm {
             let (url, _) = self.pend(&integration, flow, None).await?;
+            self.count_authorization(&integration.name, AuthorizationOutcome::Begun);
             return Ok(Begun { url });
         }
         let ticket = entropy::random_token()?;
         let expires_at = self.clock.now().plus(LIFETIME).unix_millis();
         let record = StartRecord { v: 1, flow, expires_at };
         self.create(&key_of(Kind::Start, ticket.expose()), &record, LIFETIME).await?;
+        self.count_authorization(&integration.name, AuthorizationOutcome::Begun);
         Ok(Begun { url: format!("{base}/integrations/{}/authorize?start={}", integration.name, ticket.expose()) })
     }
 
     /// Opens a start link: binds the flow to this browser. A link works once, and where a login tells who opens it, for
     /// its initiator alone: nobody else gets to see the provider.
     pub async fn start(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        ticket: &str,
+        visitor: &Visitor,
+    ) -> Result<Started, BrokerError> {
+        let started = self.start_now(integration, ticket, visitor).await;
+        self.count_start(&integration.name, &started);
+        started
+    }
+
+    async fn start_now(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
         ticket: &str,

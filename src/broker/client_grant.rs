@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::activity::RefreshOutcome;
 use super::begin::variables;
 use super::connections::{self, View};
 use super::record::{FlowRecord, Stored};
-use super::single_flight::Outcome;
+use super::refresh::Ended;
 use super::{Broker, BrokerError, Integration, LiveKey, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person, Secret};
 use crate::oauth::{self, Values};
@@ -68,7 +69,7 @@ impl Broker {
     }
 
     /// Asks for a grant under the lease, unless another replica has done so meanwhile.
-    pub(super) async fn obtain_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+    pub(super) async fn obtain_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
         let current = match self.load(key).await {
             Ok(live) => Some(live),
             Err(BrokerError::NotConnected) => None,
@@ -78,7 +79,7 @@ impl Broker {
             && live.version != stale
             && live.freshness(self.clock.now()) == Freshness::Fresh
         {
-            return Ok(Arc::clone(live));
+            return Ok(Ended::kept(Arc::clone(live)));
         }
         let integration = self.integration_of(key)?;
         if integration.holder.as_ref() != Some(&key.person) {
@@ -134,7 +135,7 @@ impl Broker {
     }
 
     /// Stores the grant before anybody uses it. Should the store fail, no harm is done: the next call asks again.
-    async fn keep_client_grant(self: &Arc<Self>, expected: Expected, stored: Stored) -> Outcome {
+    async fn keep_client_grant(self: &Arc<Self>, expected: Expected, stored: Stored) -> Result<Ended, BrokerError> {
         let key = stored.connection.key.clone();
         let end = stored.grant.as_ref().and_then(|grant| grant.expires_at);
         // A token that is over is nobody's loss.
@@ -145,9 +146,9 @@ impl Broker {
                 let live = self.keep(ticket, stored, version)?;
                 self.tell(&key, version).await;
                 tracing::info!(integration = %key.integration, "the integration has a token");
-                Ok(live)
+                Ok(Ended::Live(live, RefreshOutcome::Refreshed))
             }
-            Written::Conflict => self.load(&key).await,
+            Written::Conflict => self.load(&key).await.map(Ended::kept),
         }
     }
 

@@ -48,7 +48,12 @@ impl Broker {
     ) -> Result<Completed, BrokerError> {
         let redirect = Redirect::parse(query, &integration.provider.protocol.callback)?;
         let (broker, integration) = (Arc::clone(self), Arc::clone(integration));
-        self.duties.run(async move { broker.complete_now(&integration, redirect, &cookies, &visitor).await }).await
+        let completing = async move {
+            let completed = broker.complete_now(&integration, redirect, &cookies, &visitor).await;
+            broker.count_callback(&integration.name, &completed);
+            completed
+        };
+        self.duties.run(completing).await
     }
 
     async fn complete_now(

@@ -27,7 +27,12 @@ impl Broker {
     pub async fn confirm(self: &Arc<Self>, confirmation: Confirmation<'_>) -> Result<Connection, BrokerError> {
         let (broker, key, code) =
             (Arc::clone(self), confirmation.key.clone(), key_of(Kind::Unconfirmed, confirmation.code));
-        self.duties.run(async move { broker.confirm_now(&key, &code).await }).await
+        let confirming = async move {
+            let confirmed = broker.confirm_now(&key, &code).await;
+            broker.count_confirmation(&key.integration, &confirmed);
+            confirmed
+        };
+        self.duties.run(confirming).await
     }
 
     async fn confirm_now(

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 
+use super::activity::RefreshOutcome;
 use super::finish::Hindrance;
 use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
@@ -26,6 +27,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 impl Broker {
     /// Refreshes the connection whose record had this version, or takes what another replica made of it meanwhile.
     pub(super) async fn refresh_once(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+        let began = tokio::time::Instant::now();
+        let ended = self.refresh_in_turn(key, stale).await;
+        if let Some(outcome) = outcome(&ended) {
+            self.count_refresh(&key.integration, outcome, began.elapsed());
+        }
+        match ended? {
+            Ended::Live(live, _) => Ok(live),
+            Ended::Refused => Err(BrokerError::ReconnectRequired),
+        }
+    }
+
+    async fn refresh_in_turn(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
         let mut changes = self.store.subscribe();
         let name = Key::new(
             Kind::Lease,
@@ -50,7 +63,7 @@ impl Broker {
             let _ = tokio::time::timeout(Duration::from_millis(250), next_message(&mut changes)).await;
             match self.load(key).await {
                 Ok(live) if live.version != stale && live.freshness(self.clock.now()) != Freshness::Expired => {
-                    return Ok(live);
+                    return Ok(Ended::kept(live));
                 }
                 Ok(_) => {}
                 Err(BrokerError::NotConnected) if key.person.is_nobody() => {}
@@ -62,16 +75,16 @@ impl Broker {
         }
     }
 
-    async fn refresh_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+    async fn refresh_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
         let live = self.load(key).await?;
         let now = self.clock.now();
         if live.version != stale && live.freshness(now) == Freshness::Fresh && live.grant.unfinished.is_none() {
-            return Ok(live);
+            return Ok(Ended::kept(live));
         }
         let integration = self.integration_of(key)?;
         let stored = stored_of(&live);
-        if let Some(outcome) = self.resume_refresh(&integration, &live).await {
-            return outcome;
+        if let Some(ended) = self.resume_refresh(&integration, &live).await {
+            return ended;
         }
         if !integration.provider.protocol.can_refresh(&live.grant) {
             return self.end(stored, live.version, "there is nothing to refresh it with").await;
@@ -91,19 +104,19 @@ impl Broker {
             Ok(refreshed) if protocol.finishes(&refreshed) => {
                 // Stored before the requests that follow it: a rotated refresh token must not hang on their success.
                 let unfinished = Grant { unfinished: Some(Box::new(refreshed)), ..live.grant.clone() };
-                let live = self.persist(stored, live.version, unfinished).await?;
-                let Some(refreshed) = live.grant.unfinished.as_deref() else { return Ok(live) };
+                let (live, by_us) = self.persist(stored, live.version, unfinished).await?;
+                let Some(refreshed) = live.grant.unfinished.as_deref() else { return Ok(Ended::Live(live, by_us)) };
                 match self.finish(&integration, &live, refreshed).await {
-                    Ok(finished) => self.persist(stored_of(&live), live.version, finished).await,
+                    Ok(finished) => self.persist(stored_of(&live), live.version, finished).await.map(Ended::from),
                     Err(hindrance) => Err(self.pause_refreshes(key, hindrance.into(), None)),
                 }
             }
-            Ok(grant) => self.persist(stored, live.version, grant).await,
+            Ok(grant) => self.persist(stored, live.version, grant).await.map(Ended::from),
             Err(error @ TokenError::Terminal { .. }) => {
                 // Perhaps somebody else refreshed or reconnected while we asked; then theirs counts.
                 let current = self.load(key).await?;
                 if current.version != live.version {
-                    return Ok(current);
+                    return Ok(Ended::kept(current));
                 }
                 self.end(stored, live.version, &error.to_string()).await
             }
@@ -113,13 +126,17 @@ impl Broker {
 
     /// Goes on where an earlier refresh stopped, which brought a token and did not get to make it usable. `None` when there
     /// is none, or the token is past its end, or the provider does not take it any more: then it takes another refresh.
-    async fn resume_refresh(self: &Arc<Self>, integration: &Arc<Integration>, live: &Live) -> Option<Outcome> {
+    async fn resume_refresh(
+        self: &Arc<Self>,
+        integration: &Arc<Integration>,
+        live: &Live,
+    ) -> Option<Result<Ended, BrokerError>> {
         let refreshed = live.grant.unfinished.as_deref()?;
         if refreshed.freshness(self.clock.now(), None) == Freshness::Expired {
             return None;
         }
         match self.finish(integration, live, refreshed).await {
-            Ok(finished) => Some(self.persist(stored_of(live), live.version, finished).await),
+            Ok(finished) => Some(self.persist(stored_of(live), live.version, finished).await.map(Ended::from)),
             Err(Hindrance::Passing(error)) => Some(Err(self.pause_refreshes(&live.connection.key, error, None))),
             Err(Hindrance::Lasting(error)) => {
                 tracing::warn!(integration = %integration.name, %error, "what a refresh brought is of no use; it is refreshed again");
@@ -166,8 +183,14 @@ impl Broker {
         self.ask(integration, request).await
     }
 
-    /// Stores the new grant before anybody uses it, however long the store takes to come back.
-    async fn persist(self: &Arc<Self>, mut stored: Stored, mut version: u64, grant: Grant) -> Outcome {
+    /// Stores the new grant before anybody uses it, however long the store takes to come back. Says whether it is ours
+    /// that stands there now.
+    async fn persist(
+        self: &Arc<Self>,
+        mut stored: Stored,
+        mut version: u64,
+        grant: Grant,
+    ) -> Result<(Arc<Live>, RefreshOutcome), BrokerError> {
         let key = stored.connection.key.clone();
         let refreshed_from = stored.grant.replace(grant.clone());
         stored.connection.updated_at = self.clock.now();
@@ -181,7 +204,7 @@ impl Broker {
                     if live.grant.unfinished.is_none() {
                         tracing::info!(integration = %key.integration, connection.id = %live.connection.id, "token refreshed");
                     }
-                    return Ok(live);
+                    return Ok((live, RefreshOutcome::Refreshed));
                 }
                 Ok(Written::Conflict) => {
                     let ticket = self.live.ticket();
@@ -191,7 +214,7 @@ impl Broker {
                     };
                     match current.grant.as_ref().map(|current| is_same_state(current, &grant)) {
                         // An earlier attempt whose answer was lost has written it after all.
-                        Some(true) => return self.keep(ticket, current, at),
+                        Some(true) => return Ok((self.keep(ticket, current, at)?, RefreshOutcome::Refreshed)),
                         None => {
                             self.revoke_later(&key, &stored.variables, &grant).await;
                             return Err(BrokerError::NotConnected);
@@ -206,7 +229,7 @@ impl Broker {
                             if authorization(&current) != Some(&grant.authorization) {
                                 self.revoke_later(&key, &stored.variables, &grant).await;
                             }
-                            return self.keep(ticket, current, at);
+                            return Ok((self.keep(ticket, current, at)?, RefreshOutcome::Kept));
                         }
                     }
                 }
@@ -220,7 +243,7 @@ impl Broker {
     }
 
     /// The provider refused for good: the connection waits for its person.
-    async fn end(self: &Arc<Self>, mut stored: Stored, version: u64, why: &str) -> Outcome {
+    async fn end(self: &Arc<Self>, mut stored: Stored, version: u64, why: &str) -> Result<Ended, BrokerError> {
         let key = stored.connection.key.clone();
         stored.connection.status = ConnectionStatus::ReconnectRequired;
         stored.connection.updated_at = self.clock.now();
@@ -228,9 +251,9 @@ impl Broker {
             Written::Stored(written) => {
                 tracing::warn!(integration = %key.integration, connection.id = %stored.connection.id, why, "reconnect required");
                 self.tell(&key, written).await;
-                Err(BrokerError::ReconnectRequired)
+                Ok(Ended::Refused)
             }
-            Written::Conflict => self.load(&key).await,
+            Written::Conflict => self.load(&key).await.map(Ended::kept),
         }
     }
 
@@ -266,6 +289,37 @@ impl Broker {
             BrokerError::TokenEndpoint { cause, .. } => BrokerError::TokenEndpoint { cause, retry_after: Some(pause) },
             other => other,
         }
+    }
+}
+
+/// How a refresh ended that did not fail.
+pub(super) enum Ended {
+    /// There is a token, and whose doing it is.
+    Live(Arc<Live>, RefreshOutcome),
+    /// The provider refused for good, and we have written that down.
+    Refused,
+}
+
+impl Ended {
+    pub(super) fn kept(live: Arc<Live>) -> Self {
+        Self::Live(live, RefreshOutcome::Kept)
+    }
+}
+
+impl From<(Arc<Live>, RefreshOutcome)> for Ended {
+    fn from((live, outcome): (Arc<Live>, RefreshOutcome)) -> Self {
+        Self::Live(live, outcome)
+    }
+}
+
+/// What counts; `None` where it was over before it began: the connection or its integration is gone, or another replica
+/// has learned that the provider refuses it.
+fn outcome(ended: &Result<Ended, BrokerError>) -> Option<RefreshOutcome> {
+    match ended {
+        Ok(Ended::Live(_, outcome)) => Some(*outcome),
+        Ok(Ended::Refused) => Some(RefreshOutcome::Refused),
+        Err(BrokerError::NotConnected | BrokerError::ReconnectRequired | BrokerError::UnknownIntegration) => None,
+        Err(_) => Some(RefreshOutcome::Failed),
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::activity::AuthorizationOutcome;
+use super::census::Census;
 use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{ConnectionStatus, Grant, Timestamp};
-use crate::store::{Entry, Key, Kind};
+use crate::store::{Entry, Key, Kind, Page};
 
 const PERIOD: Duration = Duration::from_secs(20);
-/// Connections are all read for the idle refresh, so more rarely.
+/// Connections are all read, for the idle refresh and to be counted, so more rarely.
 const IDLE_PERIOD: Duration = Duration::from_secs(300);
 
 impl Broker {
@@ -64,7 +66,7 @@ impl Broker {
             }
         }
         if idle {
-            self.refresh_idle(now).await?;
+            self.walk_connections(now).await?;
         }
         Ok(())
     }
@@ -80,46 +82,67 @@ impl Broker {
         let (flow, grant) = (record.flow, Grant::from(record.grant));
         let queued = self.queue_revocation(&flow.key()?, &flow.variables, &grant, false).await?;
         queued.into_iter().for_each(|queued| self.attempt_soon(queued));
-        self.store.delete(key, entry.version).await?;
-        Ok(())
-    }
-
-    async fn refresh_idle(self: &Arc<Self>, now: Timestamp) -> Result<(), BrokerError> {
-        for (_, entry) in self.all(Kind::Connection).await? {
-            let stored = match Stored::decode(&entry.value) {
-                Ok(stored) => stored,
-                Err(error) => {
-                    tracing::error!(%error, "a connection cannot be read; it is left as it is");
-                    continue;
-                }
-            };
-            let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant.newest(), now));
-            if dying && stored.connection.status == ConnectionStatus::Active {
-                let key = stored.connection.key;
-                // A connection whose integration is gone stays as it is.
-                if let Ok(live) = self.load(&key).await {
-                    self.refresh_ahead(&live);
-                }
-            }
+        if self.store.delete(key, entry.version).await? {
+            self.count_authorization(&flow.key()?.integration, AuthorizationOutcome::Expired);
         }
         Ok(())
     }
 
-    /// All records of a kind. What cannot be opened is reported and left as it is.
+    /// Reads every connection, page by page: counts them, and refreshes those whose refresh token dies of idleness.
+    async fn walk_connections(self: &Arc<Self>, now: Timestamp) -> Result<(), BrokerError> {
+        let mut census = Census::default();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.page(Kind::Connection, cursor.as_deref()).await?;
+            for (_, entry) in page.entries {
+                match Stored::decode(&entry.value) {
+                    Ok(stored) => {
+                        census.add(&stored.connection);
+                        self.refresh_idle(stored, now).await;
+                    }
+                    Err(error) => tracing::error!(%error, "a connection cannot be read; it is left as it is"),
+                }
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        self.publish(&census);
+        Ok(())
+    }
+
+    async fn refresh_idle(self: &Arc<Self>, stored: Stored, now: Timestamp) {
+        let dying = stored.grant.as_ref().is_some_and(|grant| is_dying_of_idleness(grant.newest(), now));
+        if dying && stored.connection.status == ConnectionStatus::Active {
+            // A connection whose integration is gone stays as it is.
+            if let Ok(live) = self.load(&stored.connection.key).await {
+                self.refresh_ahead(&live);
+            }
+        }
+    }
+
+    /// All records of a kind that is rare.
     async fn all(&self, kind: Kind) -> Result<Vec<(Key, Entry)>, BrokerError> {
         let mut entries = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let page = self.store.scan(&Key::prefix(kind, &[]), cursor.as_deref(), 200).await?;
-            for key in &page.unopenable {
-                tracing::error!(key, "a record cannot be opened with the configured store keys; it is left as it is");
-            }
+            let page = self.page(kind, cursor.as_deref()).await?;
             entries.extend(page.entries);
             match page.next {
                 Some(next) => cursor = Some(next),
                 None => return Ok(entries),
             }
         }
+    }
+
+    /// Some records of a kind. What cannot be opened is reported and left as it is.
+    async fn page(&self, kind: Kind, after: Option<&str>) -> Result<Page, BrokerError> {
+        let page = self.store.scan(&Key::prefix(kind, &[]), after, 200).await?;
+        for key in &page.unopenable {
+            tracing::error!(key, "a record cannot be opened with the configured store keys; it is left as it is");
+        }
+        Ok(page)
     }
 }
 

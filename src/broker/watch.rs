@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::circuit::{Circuit, Phase, Turn};
-use super::{Broker, Integration};
+use super::{Broker, Integration, activity};
 use crate::model::{IntegrationName, Timestamp};
 use crate::route::Rate;
 use crate::upstream::UpstreamError;
@@ -74,6 +74,7 @@ pub(super) struct Seen {
     pub(super) loads_over: AtomicU64,
     waited_millis: AtomicU64,
     limited: AtomicU64,
+    pub(super) counts: activity::Counts,
 }
 
 /// What becomes of a proxied call over its connection's budget, or to a provider whose circuit is open.

@@ -8,6 +8,7 @@ use super::body::Body;
 use super::metrics;
 use super::openapi;
 use super::origin;
+use super::requests::Place;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::broker::{Phase, Standing};
@@ -15,6 +16,12 @@ use crate::broker::{Phase, Standing};
 impl Service {
     /// Answers one request on the admin listener.
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
+        let response = self.answer_admin(request).await;
+        self.process.requests.count(Place::Admin, &response, true);
+        response
+    }
+
+    async fn answer_admin(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, _body) = request.into_parts();
         if let Err(misdirected) = origin::check_admin_host(&head, &self.settings) {
             return HttpError::from(misdirected).respond("admin");
@@ -32,7 +39,7 @@ impl Service {
         }
         match path {
             "/readyz" => self.readiness().await,
-            "/metrics" => metrics::page(&self.broker.standings(), self.process.reloads.counts()),
+            "/metrics" => metrics::page(self, &head.headers),
             "/openapi.json" => openapi::admin(),
             "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
             _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),

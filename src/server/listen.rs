@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Limits;
+use crate::telemetry::gauge::{Gauge, Place};
 pub(crate) use socket::Socket;
 pub use tls::{TlsFileError, tls_config};
 
@@ -76,7 +77,8 @@ pub(crate) struct Tether {
 /// One place among the connections; the listener is done when the last is given up.
 struct Hold {
     _permit: OwnedSemaphorePermit,
-    _open: mpsc::Sender<()>,
+    _held: mpsc::Sender<()>,
+    _open: Place,
 }
 
 /// The first pause after a failed accept, doubled up to the longest.
@@ -90,10 +92,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// served.
 ///
 /// The options may be exchanged meanwhile: connections that are accepted from then on keep to the new ones. How many
-/// there may be is settled at the beginning.
+/// there may be is settled at the beginning; how many there are is told to `open`.
 pub async fn serve<S, F, B>(
     listener: TcpListener,
     options: Arc<ArcSwap<Options>>,
+    open: Gauge,
     service: S,
     shutdown: impl Future<Output = ()>,
 ) -> Drained
@@ -104,7 +107,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let places = Arc::new(Semaphore::new(options.load().limits.connections));
-    let (open, mut all_closed) = mpsc::channel::<()>(1);
+    let (held, mut all_closed) = mpsc::channel::<()>(1);
     let (stage, stages) = watch::channel(Stage::Serving);
     {
         let mut shutdown = pin!(shutdown);
@@ -118,7 +121,7 @@ where
                     known = options.load_full();
                     server = Arc::new(connection::Server::new(Options::clone(&known)));
                 }
-                let hold = Arc::new(Hold { _permit: permit, _open: open.clone() });
+                let hold = Arc::new(Hold { _permit: permit, _held: held.clone(), _open: open.enter() });
                 let tether = Tether { _hold: hold, stages: stages.clone() };
                 tokio::spawn(connection::run(stream, address, Arc::clone(&server), service.clone(), tether));
             }
@@ -129,7 +132,7 @@ where
         }
     }
     // Closed before the draining, so that whoever comes now is refused at once and tries elsewhere.
-    drop((listener, open));
+    drop((listener, held));
     stage.send_replace(Stage::Draining);
     if tokio::time::timeout(options.load().drain, all_closed.recv()).await.is_ok() {
         return Drained::Whole;

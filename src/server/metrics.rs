@@ -1,127 +1,54 @@
-//! `GET /metrics`: counts in the text format of Prometheus, version 0.0.4. The labels are names of the configuration,
-//! so no caller makes the page longer.
+//! `GET /metrics`: the counts of the process, as Prometheus' text format 0.0.4 or as OpenMetrics 1.0.0, by what is asked
+//! for. Each part of the process holds its own counts, and the page is written from a look at each: there is no registry.
+//!
+//! Labels are names of the configuration and words of our own enums, so no caller, provider or browser makes the page
+//! longer. docs/metrics.md has every metric; a test holds the two together.
+//!
+//! The writer is our own, because the crates that are kept up write one of the two formats each: `prometheus` the text
+//! format, `prometheus-client` OpenMetrics. Both would bring a registry of boxed metrics to look labels up in.
 
-use std::fmt::Write as _;
+mod accept;
+mod calls;
+mod edges;
+mod exposition;
+mod integrations;
+mod process;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Response};
 
+use self::exposition::{Exposition, Format};
 use super::body::Body;
-use super::reload::ReloadCounts;
-use crate::broker::{Phase, Standing};
+use super::service::Service;
 
-/// The page as an answer.
-pub(super) fn page(standings: &[Standing], reloads: ReloadCounts) -> Response<Body> {
-    let mut response = Response::new(Body::from(text(standings, reloads)));
+/// The page as an answer, in the format that whoever asks prefers.
+pub(super) fn page(service: &Service, asked: &HeaderMap) -> Response<Body> {
+    let format = Format::wanted(asked);
+    let mut response = Response::new(Body::from(text(service, format)));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
     response
 }
 
-fn text(standings: &[Standing], reloads: ReloadCounts) -> String {
-    let mut page = Page(String::new());
-    page.family("keyferry_build_info", "gauge", "The version that runs; always 1.");
-    page.sample("keyferry_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-
-    let doc = "Looks at a configuration that may have changed, and what came of them.";
-    page.family("keyferry_config_reloads_total", "counter", doc);
-    let counts = [("reloaded", reloads.changed), ("unchanged", reloads.unchanged), ("refused", reloads.refused)];
-    for (outcome, count) in counts {
-        page.sample("keyferry_config_reloads_total", &[("outcome", outcome)], count);
-    }
-    let doc = "When the configuration in the files was last read and found good, in seconds since the epoch.";
-    page.family("keyferry_config_last_good_timestamp_seconds", "gauge", doc);
-    page.sample("keyferry_config_last_good_timestamp_seconds", &[], reloads.good_at);
-
-    let doc = "Whether the provider is asked: 0 closed, it is; 1 half-open, one call is to show; 2 open, it is not.";
-    page.family("keyferry_circuit_state", "gauge", doc);
-    for one in standings {
-        let state = match one.circuit {
-            Phase::Closed => 0,
-            Phase::HalfOpen => 1,
-            Phase::Open(_) => 2,
-        };
-        page.sample("keyferry_circuit_state", &[("integration", one.integration.as_str())], state);
-    }
-
-    let doc = "How often the circuit opened because the provider kept failing.";
-    page.family("keyferry_circuit_opened_total", "counter", doc);
-    for one in standings {
-        page.sample("keyferry_circuit_opened_total", &[("integration", one.integration.as_str())], one.opened);
-    }
-
-    let doc = "Requests over the rate budget: calls by what `limits` makes of them, and item loads, which wait.";
-    page.family("keyferry_rate_exceeded_total", "counter", doc);
-    for one in standings {
-        for (mode, count) in [(one.limits.as_str(), one.calls_over), ("load", one.loads_over)] {
-            let labels = [("integration", one.integration.as_str()), ("mode", mode)];
-            page.sample("keyferry_rate_exceeded_total", &labels, count);
-        }
-    }
-
-    let doc = "What calls and item loads waited for rate budgets, all together.";
-    page.family("keyferry_rate_waited_seconds_total", "counter", doc);
-    for one in standings {
-        let labels = [("integration", one.integration.as_str())];
-        page.sample("keyferry_rate_waited_seconds_total", &labels, one.waited.as_secs_f64());
-    }
-
-    page.family("keyferry_rate_limited_answers_total", "counter", "Answers of the provider with status 429.");
-    for one in standings {
-        page.sample("keyferry_rate_limited_answers_total", &[("integration", one.integration.as_str())], one.limited);
-    }
-    page.0
-}
-
-struct Page(String);
-
-impl Page {
-    /// The two lines before a metric's samples. The help is ours and holds nothing to escape.
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        self.0.push_str(name);
-        for (number, (label, value)) in labels.iter().enumerate() {
-            self.0.push_str(if number == 0 { "{" } else { "," });
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            self.escaped(value);
-            self.0.push('"');
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.0, "{end} {value}");
-    }
-
-    fn escaped(&mut self, value: &str) {
-        for character in value.chars() {
-            match character {
-                '\\' => self.0.push_str("\\\\"),
-                '"' => self.0.push_str("\\\""),
-                '\n' => self.0.push_str("\\n"),
-                other => self.0.push(other),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples() {
-        fn check(labels: &[(&str, &str)], value: f64, expected: &str) {
-            let mut page = Page(String::new());
-            page.sample("name", labels, value);
-            assert_eq!(page.0, expected);
-        }
-        check(&[], 3.0, "name 3\n");
-        check(&[("a", "b")], 0.0, "name{a=\"b\"} 0\n");
-        check(&[("a", "b"), ("c", "d-e")], 1.25, "name{a=\"b\",c=\"d-e\"} 1.25\n");
-        check(&[("a", "\"\\\n")], 2.0, "name{a=\"\\\"\\\\\\n\"} 2\n");
-    }
+fn text(service: &Service, format: Format) -> String {
+    let mut page = Exposition::new(format);
+    let (process, broker) = (&service.process, &service.broker);
+    process::build(&mut page);
+    process::configuration(&mut page, process.reloads.counts());
+    calls::ended(&mut page, &process.calls.samples());
+    calls::overheads(&mut page, &process.calls.overheads());
+    edges::requests(&mut page, &process.requests);
+    integrations::refreshes(&mut page, &broker.activities());
+    integrations::authorizations(&mut page, &broker.activities());
+    integrations::connections(&mut page, broker.counted_connections().as_deref());
+    let standings = broker.standings();
+    integrations::circuits(&mut page, &standings);
+    integrations::rates(&mut page, &standings);
+    edges::store(&mut page, broker.store());
+    edges::listeners(&mut page, process);
+    edges::upstream(&mut page, service.upstream.traffic());
+    process::usage(&mut page, process.started_at());
+    page.end()
 }

@@ -3,7 +3,7 @@
 //! what metrics say of it.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Response, StatusCode};
@@ -55,6 +55,7 @@ pub struct Reloads {
     changed: AtomicU64,
     unchanged: AtomicU64,
     refused: AtomicU64,
+    is_refused: AtomicBool,
     /// Seconds since the epoch.
     good_at: AtomicI64,
 }
@@ -65,6 +66,8 @@ pub(super) struct ReloadCounts {
     pub(super) changed: u64,
     pub(super) unchanged: u64,
     pub(super) refused: u64,
+    /// Whether the last look found mistakes.
+    pub(super) is_refused: bool,
     /// When the configuration was last found good, in seconds since the epoch.
     pub(super) good_at: i64,
 }
@@ -83,6 +86,7 @@ impl Reloads {
             Reloaded::Refused(_) => &self.refused,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+        self.is_refused.store(matches!(outcome, Reloaded::Refused(_)), Ordering::Relaxed);
         if matches!(outcome, Reloaded::Good { .. }) {
             self.found_good(now);
         }
@@ -99,6 +103,7 @@ impl Reloads {
             changed: count(&self.changed),
             unchanged: count(&self.unchanged),
             refused: count(&self.refused),
+            is_refused: self.is_refused.load(Ordering::Relaxed),
             good_at: self.good_at.load(Ordering::Relaxed),
         }
     }

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::Settings;
 use super::admit::start_ticket;
 use super::body::Body;
+use super::call_record::{CallCounts, CallRecord};
 use super::cors;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
@@ -20,9 +21,12 @@ use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
 use super::reload::Reloads;
+use super::requests::{Place, Requests};
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration, Network};
+use crate::model::Timestamp;
 use crate::route::{Side, Via};
+use crate::telemetry::gauge::Gauge;
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
@@ -44,25 +48,65 @@ pub struct Service {
 pub struct Process {
     /// Begins every request id.
     instance: String,
-    requests: AtomicU64,
+    next_request: AtomicU64,
     draining: AtomicBool,
+    /// What was counted of calls.
+    pub(super) calls: CallCounts,
     pub(super) reloads: Reloads,
+    /// What is no call.
+    pub(super) requests: Requests,
+    open: [Gauge; Listener::ALL.len()],
+    started_at: Timestamp,
+}
+
+/// Who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// For callers and browsers: `server.listen`.
+    Callers,
+    /// For the operator: `server.admin_listen`.
+    Admin,
+}
+
+impl Listener {
+    pub(super) const ALL: [Self; 2] = [Self::Callers, Self::Admin];
+
+    /// The word of metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Callers => "callers",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 impl Process {
-    /// `instance` is a random name of this process.
-    pub fn new(instance: String) -> Arc<Self> {
+    /// `instance` is a random name of this process, which started at `started_at`.
+    pub fn new(instance: String, started_at: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             instance,
-            requests: AtomicU64::new(0),
+            next_request: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            calls: CallCounts::default(),
             reloads: Reloads::default(),
+            requests: Requests::default(),
+            open: Default::default(),
+            started_at,
         })
     }
 
     /// What became of changes of the configuration.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
+    }
+
+    /// The connections that are open at a listener.
+    pub fn open(&self, listener: Listener) -> &Gauge {
+        &self.open[listener as usize]
+    }
+
+    pub(super) fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// From now on readiness says that this process is going.
@@ -108,15 +152,22 @@ impl Service {
 
     /// Answers one request. Never fails: every failure has an answer.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let number = self.process.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.process.next_request.fetch_add(1, Ordering::Relaxed);
         if let Some(destination) = &self.settings.app.upstream {
             match Side::of(request.uri().path(), &self.settings.base_path) {
                 Side::Ours => {}
-                Side::Neither => return self.refused(&HttpError::NotFound, number),
+                Side::Neither => {
+                    let response = self.refused(&HttpError::NotFound, number);
+                    self.process.requests.count(Place::Unknown, &response, true);
+                    return response;
+                }
                 // Boxed, so that the future of a call stays small.
                 Side::Application => {
                     let answer = self.application(destination, request, peer).boxed().await;
-                    return answer.unwrap_or_else(|error| self.refused(&error, number));
+                    let is_ours = answer.is_err();
+                    let response = answer.unwrap_or_else(|error| self.refused(&error, number));
+                    self.process.requests.count(Place::Application, &response, is_ours);
+                    return response;
                 }
             }
         }
@@ -127,8 +178,12 @@ impl Service {
         }
         let origin = request.headers().get(ORIGIN).cloned();
         let crossing = origin::crossing(request.headers(), &self.settings);
-        let answer = self.dispatch(request, peer, crossing, number).await;
+        let mut place = Some(Place::Unknown);
+        let answer = self.dispatch(request, peer, crossing, number, &mut place).await;
         let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
+        if let Some(place) = place {
+            self.process.requests.count(place, &response, true);
+        }
         if let (Crossing::Allowed, Some(origin)) = (crossing, origin) {
             cors::allow(origin, response.headers_mut());
         }
@@ -141,14 +196,27 @@ impl Service {
         peer: Peer,
         crossing: Crossing,
         number: u64,
+        place: &mut Option<Place>,
     ) -> Result<Response<Body>, HttpError> {
         let (mut head, body) = request.into_parts();
         origin::check_host(&head, &self.settings)?;
         let uri = head.uri.clone();
         let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let endpoint = Endpoint::parse(path_and_query, &self.settings.base_path)?;
+        let endpoint = match Endpoint::parse(path_and_query, &self.settings.base_path) {
+            Ok(endpoint) => endpoint,
+            // Only a call's path is one that cannot be forwarded.
+            Err(error) => {
+                *place = None;
+                let record = CallRecord::begin(&self.process, number, &head.method);
+                return Ok(self.refused_call(&error.into(), number, record));
+            }
+        };
+        *place = Place::of(&endpoint);
         if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head) {
-            return Err(HttpError::CrossSite);
+            let Endpoint::Call(target) = endpoint else { return Err(HttpError::CrossSite) };
+            let mut record = CallRecord::begin(&self.process, number, &head.method);
+            record.names(self.broker.integration(target.integration).as_ref());
+            return Ok(self.refused_call(&HttpError::CrossSite, number, record));
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
             return Ok(cors::preflight(&head.headers));
@@ -179,7 +247,7 @@ impl Service {
         number: u64,
     ) -> Result<Response<Body>, HttpError> {
         match endpoint {
-            Endpoint::Call(target) => self.call(target, request).await,
+            Endpoint::Call(target) => Ok(self.call(target, request, number).await),
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             Endpoint::Integrations => self.integrations(request).boxed().await,
             Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
@@ -203,7 +271,7 @@ impl Service {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
     }
 
-    fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
+    pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
         let request_id = self.request_id(number);
         error.log(&request_id);
         error.respond(&request_id)

@@ -19,6 +19,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 
+use super::count::{Counts, Traffic};
 use super::dial::{Dialer, Offer, Peer};
 use super::lane::{Alarm, Lane, LaneError, Patience, Silence, Slot, unsent_or_broken};
 use super::pool::{Host, Share, Turn};
@@ -44,11 +45,21 @@ struct Inner {
     most_idle: usize,
     idle_timeout: Duration,
     is_swept: AtomicBool,
+    counts: Arc<Counts>,
 }
 
 impl Upstream {
     /// Checks the settings; dials nothing yet.
     pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        Self::counting(settings, Arc::default())
+    }
+
+    /// By other settings, with connections of its own. What was counted goes on.
+    pub fn following(&self, settings: &Settings) -> Result<Self, SetupError> {
+        Self::counting(settings, Arc::clone(&self.0.counts))
+    }
+
+    fn counting(settings: &Settings, counts: Arc<Counts>) -> Result<Self, SetupError> {
         Ok(Self(Arc::new(Inner {
             dialer: Dialer::new(settings)?,
             hosts: RwLock::default(),
@@ -56,7 +67,13 @@ impl Upstream {
             most_idle: settings.pool_idle_per_host,
             idle_timeout: settings.pool_idle_timeout,
             is_swept: AtomicBool::new(false),
+            counts,
         })))
+    }
+
+    /// What is open, and what went over it since the process began.
+    pub fn traffic(&self) -> Traffic {
+        self.0.counts.traffic()
     }
 
     /// Whether both share their connections.
@@ -96,6 +113,9 @@ impl Upstream {
                         None => continue,
                     }
                 };
+                if !matches!(outcome, Err(LaneError::Unsent)) {
+                    self.0.counts.sent(dials > 0);
+                }
                 match outcome {
                     Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                         let cause = "it changed to a protocol that nobody asked for";
@@ -140,7 +160,8 @@ impl Upstream {
         mut request: Request<RequestBody>,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let host = self.host(destination);
-        let stream = self.0.dialer.dial(peer(destination), Offer::Http1).await?;
+        let stream = self.dial(&host, Offer::Http1).await?;
+        self.0.counts.sent(true);
         let broken = |cause| UpstreamError::broken(host.name(), cause);
         let (mut sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driver = AbortOnDrop::new(tokio::spawn(connection.with_upgrades()).abort_handle());
@@ -210,7 +231,7 @@ impl Upstream {
     /// Dials. An HTTP/1.1 connection comes back as a lane, an HTTP/2 one goes to the pool for everybody.
     async fn open(&self, host: &Arc<Host>) -> Result<Option<Box<Lane>>, UpstreamError> {
         self.start_sweeping();
-        let stream = self.0.dialer.dial(peer(host.destination()), Offer::Any).await?;
+        let stream = self.dial(host, Offer::Any).await?;
         if stream.alpn() == Some(b"h2") {
             host.add_shared(
                 handshake_http2(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?,
@@ -218,7 +239,17 @@ impl Upstream {
             return Ok(None);
         }
         host.note_http1();
-        Ok(Some(Lane::open(stream).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?))
+        let in_use = self.0.counts.active.enter();
+        Ok(Some(Lane::open(stream, in_use).await.map_err(|cause| UpstreamError::unreachable(host.name(), cause))?))
+    }
+
+    async fn dial(&self, host: &Host, offer: Offer) -> Result<Wire, UpstreamError> {
+        let counts = &self.0.counts;
+        // One that is dialled for HTTP/1.1 alone is to be upgraded, and in use to its end.
+        let in_use = matches!(offer, Offer::Http1).then(|| counts.active.enter());
+        let stream = self.0.dialer.dial(peer(host.destination()), offer).await?;
+        counts.opened();
+        Ok(stream.counted(counts.open.enter(), in_use))
     }
 
     /// Whether the dialling of another call has opened a connection.
@@ -235,7 +266,7 @@ impl Upstream {
             let mut hosts = self.0.hosts.write().unwrap_or_else(PoisonError::into_inner);
             let host = hosts
                 .entry(destination.key().into())
-                .or_insert_with(|| Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout)));
+                .or_insert_with(|| Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout, &self.0.counts)));
             Arc::clone(host)
         })
     }

@@ -96,10 +96,10 @@ impl Dialer {
     pub(super) async fn dial(&self, peer: Peer<'_>, offer: Offer) -> Result<Wire, UpstreamError> {
         let connecting = async {
             if let Some(stage) = self.stage {
-                return connect_to(peer, vec![stage]).await.map(Wire::Plain);
+                return connect_to(peer, vec![stage]).await.map(Wire::plain);
             }
             let tcp = self.connect(peer).await?;
-            if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Wire::Plain(tcp)) }
+            if peer.https { self.secure(peer, offer, tcp).await } else { Ok(Wire::plain(tcp)) }
         };
         tokio::time::timeout(self.connect_timeout, connecting)
             .await
@@ -170,7 +170,7 @@ impl Dialer {
         };
         let name = ServerName::try_from(peer.host.to_owned()).map_err(|cause| fail(io::Error::other(cause)))?;
         let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(fail)?;
-        Ok(Wire::Tls(Box::new(stream.into())))
+        Ok(Wire::tls(stream.into()))
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 
 use super::request::RequestBody;
 use super::{Timeouts, Waiting, Wire};
+use crate::telemetry::gauge::Place;
 
 type Connection = http1::Connection<TokioIo<Wire>, RequestBody>;
 
@@ -26,6 +27,8 @@ pub(super) struct Lane {
     connection: Option<Connection>,
     sender: http1::SendRequest<RequestBody>,
     timer: Alarm,
+    /// Counts while it is not in the pool.
+    in_use: Option<Place>,
 }
 
 /// Why an exchange got no answer.
@@ -51,9 +54,14 @@ pub(super) enum Silence {
 
 impl Lane {
     /// Makes a lane of a fresh connection.
-    pub(super) async fn open(stream: Wire) -> hyper::Result<Box<Self>> {
+    pub(super) async fn open(stream: Wire, in_use: Place) -> hyper::Result<Box<Self>> {
         let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
-        Ok(Box::new(Self { connection: Some(connection), sender, timer: Alarm::new() }))
+        Ok(Box::new(Self { connection: Some(connection), sender, timer: Alarm::new(), in_use: Some(in_use) }))
+    }
+
+    /// Says whether it is in use, as it goes into the pool and comes out.
+    pub(super) fn count(&mut self, in_use: Option<Place>) {
+        self.in_use = in_use;
     }
 
     /// Sends the request that lies in the slot and waits for the head of its answer.
@@ -103,11 +111,11 @@ impl Lane {
 
     /// Takes the connection out, to be driven by a task of its own.
     pub(super) fn into_driver(self) -> Option<impl Future<Output = ()> + Send + 'static> {
-        let Self { connection, sender, .. } = self;
+        let Self { connection, sender, in_use, .. } = self;
         let connection = connection?;
         Some(async move {
             // The sender has to live as long, or the connection takes it for nobody's.
-            let _sender = sender;
+            let _kept = (sender, in_use);
             let _ = connection.await;
         })
     }

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http2;
 use tokio::sync::watch;
 
+use super::count::Counts;
 use super::lane::Lane;
 use super::request::RequestBody;
 use crate::route::Destination;
+use crate::telemetry::gauge::Gauge;
 
 /// Streams of one HTTP/2 connection before another is opened: the least that RFC 9113 section 6.5.2 advises servers to
 /// allow.
@@ -25,6 +27,7 @@ pub(super) struct Host {
     speaks_http2: AtomicBool,
     most_idle: usize,
     idle_timeout: Duration,
+    counts: Arc<Counts>,
 }
 
 struct IdleLane {
@@ -49,6 +52,23 @@ struct SharedConnection {
 struct Load {
     streams: AtomicUsize,
     last_used: Mutex<Instant>,
+    /// Of all connections that have a stream.
+    active: Gauge,
+}
+
+impl Load {
+    fn begin(&self) {
+        if self.streams.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.active.rise();
+        }
+    }
+
+    fn end(&self) {
+        if self.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.active.fall();
+            *lock(&self.last_used) = Instant::now();
+        }
+    }
 }
 
 /// One call's part in an HTTP/2 connection.
@@ -56,9 +76,7 @@ pub(super) struct Share(Arc<Load>);
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if self.0.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
-            *lock(&self.0.last_used) = Instant::now();
-        }
+        self.0.end();
     }
 }
 
@@ -83,7 +101,7 @@ impl DialTurn {
 }
 
 impl Host {
-    pub(super) fn new(destination: &Destination, most_idle: usize, idle_timeout: Duration) -> Self {
+    pub(super) fn new(destination: &Destination, most_idle: usize, idle_timeout: Duration, counts: &Arc<Counts>) -> Self {
         Self {
             destination: destination.clone(),
             idle: Mutex::default(),
@@ -91,6 +109,7 @@ impl Host {
             speaks_http2: AtomicBool::new(false),
             most_idle,
             idle_timeout,
+            counts: Arc::clone(counts),
         }
     }
 
@@ -106,8 +125,9 @@ impl Host {
     /// The lane that was used last and has not lain idle for too long.
     pub(super) fn idle_lane(&self) -> Option<Box<Lane>> {
         let mut idle = lock(&self.idle);
-        let newest = idle.pop()?;
+        let mut newest = idle.pop()?;
         if newest.since.elapsed() < self.idle_timeout {
+            newest.lane.count(Some(self.counts.active.enter()));
             return Some(newest.lane);
         }
         // Older ones lie below: they are over too. They are closed outside of the lock.
@@ -122,6 +142,7 @@ impl Host {
         if lane.settle() {
             let mut idle = lock(&self.idle);
             if idle.len() < self.most_idle {
+                lane.count(None);
                 idle.push(IdleLane { lane, since: Instant::now() });
             }
         }
@@ -138,13 +159,17 @@ impl Host {
             .connections
             .iter()
             .find(|connection| connection.load.streams.load(Ordering::Acquire) < STREAMS_PER_CONNECTION)?;
-        connection.load.streams.fetch_add(1, Ordering::AcqRel);
+        connection.load.begin();
         Some((connection.sender.clone(), Share(Arc::clone(&connection.load))))
     }
 
     /// Puts a fresh HTTP/2 connection up for sharing.
     pub(super) fn add_shared(&self, sender: http2::SendRequest<RequestBody>) {
-        let load = Load { streams: AtomicUsize::new(0), last_used: Mutex::new(Instant::now()) };
+        let load = Load {
+            streams: AtomicUsize::new(0),
+            last_used: Mutex::new(Instant::now()),
+            active: self.counts.active.clone(),
+        };
         lock(&self.shared).connections.push(SharedConnection { sender, load: Arc::new(load) });
         self.speaks_http2.store(true, Ordering::Release);
     }

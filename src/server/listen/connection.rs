@@ -152,8 +152,8 @@ where
 /// The TLS handshake and the HTTP version.
 async fn greet(tcp: TcpStream, server: &Server, meter: &Arc<Meter>) -> io::Result<(Socket, bool)> {
     let wire = match &server.tls {
-        None => Wire::Plain(tcp),
-        Some(tls) => Wire::Tls(Box::new(tls.accept(tcp).await?.into())),
+        None => Wire::plain(tcp),
+        Some(tls) => Wire::tls(tls.accept(tcp).await?.into()),
     };
     let mut socket = Socket::new(wire, Arc::clone(meter), server.malformed);
     let is_http2 = socket.detect_http2().await?;

@@ -21,7 +21,8 @@ use hyper_util::server::conn::auto;
 use keyferry::mapping::Template;
 use keyferry::route::{Api, Ready, Target, TokenPlace, Via};
 use keyferry::server::listen::{self, Drained, Options};
-use keyferry::server::{Body, ForwardError, Limits, forward};
+use keyferry::server::{Body, CallRecord, ForwardError, Limits, forward};
+use keyferry::telemetry::gauge::Gauge;
 use keyferry::upstream::{Settings, Upstream, UpstreamError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -91,10 +92,10 @@ impl Setup {
             renewals: Arc::clone(&renewals),
         });
         let service = move |request, _| answer(Arc::clone(&part), request);
-        let ended =
-            tokio::spawn(listen::serve(listener, Arc::new(ArcSwap::from_pointee(options)), service, async move {
-                let _ = stopped.await;
-            }));
+        let options = Arc::new(ArcSwap::from_pointee(options));
+        let ended = tokio::spawn(listen::serve(listener, options, Gauge::default(), service, async move {
+            let _ = stopped.await;
+        }));
         Sidecar { address, stop, ended, renewals }
     }
 }
@@ -132,7 +133,8 @@ async fn answer(part: Arc<Part>, request: Request<Incoming>) -> Response<Body> {
         part.renewals.fetch_add(1, Ordering::SeqCst);
         part.renewed.clone()
     };
-    match forward(&part.upstream, &part.via, &part.ready, request, &target, part.may_renew, renew).await {
+    let renew = part.may_renew.then_some(renew);
+    match forward(&part.upstream, &part.via, &part.ready, request, &target, renew, &mut CallRecord::default()).await {
         Ok(response) => response,
         Err(error) => {
             let status = match &error {

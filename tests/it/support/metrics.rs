@@ -1,6 +1,10 @@
-//! `GET /metrics`, read by the parser of PyPI's `prometheus_client`.
+//! `GET /metrics`, read by the parsers of PyPI's `prometheus_client`.
 
-use std::{process::Command, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -10,10 +14,19 @@ use super::{Keyferry, peers, process::Process};
 pub(crate) struct Metrics(Value);
 
 impl Metrics {
-    /// Asks for them and has them parsed.
+    /// Asks for them in the text format and has them parsed.
     pub(crate) async fn of(keyferry: &Keyferry) -> Self {
+        Self::parsed(keyferry, &[]).await
+    }
+
+    /// The same in OpenMetrics.
+    pub(crate) async fn in_open_metrics(keyferry: &Keyferry) -> Self {
+        Self::parsed(keyferry, &["openmetrics"]).await
+    }
+
+    async fn parsed(keyferry: &Keyferry, format: &[&str]) -> Self {
         let mut command = Command::new(peers(".venv/bin/python"));
-        command.arg(peers("prometheus.py")).arg(format!("http://{}/metrics", keyferry.admin()));
+        command.arg(peers("prometheus.py")).arg(format!("http://{}/metrics", keyferry.admin())).args(format);
         let mut process = Process::start("prometheus.py", command);
         process.close_stdin();
         let status = process.wait(Duration::from_secs(60)).await;
@@ -30,6 +43,19 @@ impl Metrics {
     pub(crate) fn families(&self) -> Vec<(&str, &str, &str)> {
         let families = self.0["families"].as_array().expect("families");
         families.iter().map(|family| (word(family, "name"), word(family, "type"), word(family, "help"))).collect()
+    }
+
+    /// Each series, as its name and labels without the bound of a bucket.
+    pub(crate) fn series(&self) -> BTreeSet<(String, BTreeMap<String, String>)> {
+        let families = self.0["families"].as_array().expect("families");
+        let samples = families.iter().flat_map(|family| family["samples"].as_array().expect("samples"));
+        samples
+            .map(|sample| {
+                let mut labels: BTreeMap<String, String> = serde_json::from_value(sample[1].clone()).expect("labels");
+                labels.remove("le");
+                (sample[0].as_str().expect("a name").to_owned(), labels)
+            })
+            .collect()
     }
 
     /// The value of the one sample with that name and exactly those labels; panics when there is none.
