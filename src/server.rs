@@ -25,6 +25,7 @@ mod service;
 mod sessions;
 mod settings;
 
+pub use admin::Progress;
 pub use body::Body;
 pub use forward::{ForwardError, forward};
 pub use items::ItemStream;
