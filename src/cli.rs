@@ -1,16 +1,23 @@
 //! The command line: what was typed, and one small module for each subcommand. Talks to the operator; decides nothing
 //! that a configuration or a request could decide.
 
+mod admin;
 mod check;
+mod completions;
 mod connect;
+mod connections;
+mod contact;
 mod demo;
 mod healthcheck;
 mod items;
 mod keys;
+mod man;
+mod people;
 mod providers;
 mod schema;
 mod serve;
 mod sidecar;
+mod store;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -63,6 +70,12 @@ enum Command {
     Connect(connect::Arguments),
     /// Print a connection's items as lines of JSON
     Items(items::Arguments),
+    /// Everybody's connections: list, show, disconnect
+    Connections(connections::Arguments),
+    /// Everything that is kept of a person, taken away
+    People(people::Arguments),
+    /// Another key for the store
+    Store(store::Arguments),
     /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
     /// Print a JSON Schema of config.toml or of provider files, for editors
@@ -71,6 +84,10 @@ enum Command {
     Keys(keys::Arguments),
     /// Exit with 0 when the sidecar is ready; for containers without a shell
     Healthcheck(healthcheck::Arguments),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::Arguments),
+    /// Print the manual page
+    Man(man::Arguments),
 }
 
 /// The environment that the process was started with. Only `main` reads it from the system.
@@ -106,6 +123,9 @@ where
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
+        Command::Connections(arguments) => connections::run(arguments, environment).await,
+        Command::People(arguments) => people::run(arguments, environment).await,
+        Command::Store(arguments) => store::run(arguments, environment).await,
         Command::Providers(arguments) => providers::run(arguments, environment).await,
         Command::Schema(arguments) => {
             schema::run(&arguments);
@@ -113,6 +133,11 @@ where
         }
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
+        Command::Completions(arguments) => {
+            completions::run(&arguments);
+            Ok(())
+        }
+        Command::Man(arguments) => man::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -204,6 +229,13 @@ mod tests {
         check("keyferry connect sessions", None);
         check("keyferry items notion --type page --limit 3", Some("Items"));
         check("keyferry items notion --limit 0", None);
+        check("keyferry connections list --status reconnect_required --json", Some("Connections"));
+        check("keyferry connections list --status broken", None);
+        check("keyferry connections show con_1", None);
+        check("keyferry people delete --org acme", None);
+        check("keyferry people delete --org acme --user ada --yes", Some("People"));
+        check("keyferry store rekey --admin-url http://127.0.0.1:8081", Some("Store"));
+        check("keyferry completions tcsh", None);
         check("keyferry frobnicate", None);
     }
 }

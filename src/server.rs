@@ -27,6 +27,7 @@ mod service;
 mod sessions;
 mod settings;
 
+pub use admin::Progress;
 pub use body::Body;
 pub use call_record::CallRecord;
 pub use forward::{ForwardError, forward};

@@ -4,7 +4,7 @@
 //!
 //! # What holds
 //!
-//! Every record is sealed with XChaCha20-Poly1305 for its key and its version (`seal`). A version belongs to one write:
+//! Every record is sealed with XChaCha20-Poly1305 for its key and its version (`seal`). A version belongs to one value:
 //! it is made of the time and of random bits, above the one that it replaces, and does not come again after a record
 //! was deleted and made anew. Compare-and-set, compare-and-delete and `take` are atomic over any number of processes.
 //! Expired records are absent. [`StoreError::Unavailable`] after a write leaves open whether it was done, in both
@@ -31,6 +31,7 @@ mod key_file;
 mod location;
 mod notice;
 mod redis;
+mod rekey;
 mod seal;
 mod settings;
 
@@ -38,11 +39,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::broadcast;
 use zeroize::Zeroizing;
 
 use self::count::Counts;
-use self::embedded::Embedded;
+use self::embedded::{Embedded, Rows};
 use self::redis::Redis;
 use self::seal::Seals;
 use crate::clock::Clock;
@@ -53,6 +55,7 @@ pub use self::error::{Cause, StoreError, Unopenable};
 pub use self::key::{Key, Kind};
 pub use self::location::{Location, RedisNodes};
 pub use self::notice::Event;
+pub use self::rekey::Resealed;
 pub use self::seal::{NotASealingKey, SealingKey};
 pub use self::settings::{RedisTls, Settings};
 
@@ -235,6 +238,16 @@ impl Store {
         Ok(granted.then_some(lease))
     }
 
+    /// Lets a lease last so long from now on; says whether it is still this owner's.
+    pub async fn extend(&self, lease: &Lease, lifetime: Duration) -> Result<bool, StoreError> {
+        let timing = self.0.counts.begin(Operation::Lease);
+        let outcome = match &self.0.backend {
+            Backend::Embedded(embedded) => Ok(embedded.extend(lease, lifetime)),
+            Backend::Redis(redis) => redis.extend(lease, lifetime).await,
+        };
+        timing.end(outcome)
+    }
+
     /// Ends a lease if it is still this owner's; otherwise does nothing.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         let timing = self.0.counts.begin(Operation::Release);
@@ -253,13 +266,7 @@ impl Store {
     /// A record that is there during the whole scan is seen at least once; on Redis it may be seen twice, the order is
     /// Redis' own, and `limit` is a hint.
     pub async fn scan(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
-        let limit = limit.max(1);
-        let timing = self.0.counts.begin(Operation::Scan);
-        let outcome = match &self.0.backend {
-            Backend::Embedded(embedded) => embedded.scan(prefix, after, limit),
-            Backend::Redis(redis) => redis.scan(prefix, after, limit).await,
-        };
-        let (rows, next) = timing.end(outcome)?;
+        let (rows, next) = self.rows(prefix, after, limit.max(1)).await?;
         let mut page = Page { next, ..Page::default() };
         for (text, sealed) in rows {
             let opened = Key::parse(&text).zip(sealed).map(|(key, sealed)| (self.opened(&key, &sealed), key));
@@ -269,20 +276,6 @@ impl Store {
             }
         }
         Ok(page)
-    }
-
-    /// Seals a record anew with the newest key, its value and lifetime unchanged; says whether it had to. A record that
-    /// somebody else writes meanwhile is sealed by that write.
-    pub async fn reseal(&self, key: &Key) -> Result<bool, StoreError> {
-        let Some(sealed) = self.sealed(key).await? else {
-            return Ok(false);
-        };
-        if self.0.seals.is_newest(&sealed.bytes) {
-            return Ok(false);
-        }
-        let entry = self.opened(key, &sealed)?;
-        let written = self.write(key, Expected::Version(entry.version), &entry.value, Keep::Unchanged).await?;
-        Ok(written != Written::Conflict)
     }
 
     /// Seals what is given out of our hands and is to come back unchanged; nothing is stored. Opens under the same key
@@ -369,6 +362,16 @@ impl Store {
         self.0.counts.all()
     }
 
+    async fn rows(&self, prefix: &Key, after: Option<&str>, limit: usize) -> Result<Rows, StoreError> {
+        let timing = self.0.counts.begin(Operation::Scan);
+        let outcome = match &self.0.backend {
+            Backend::Embedded(embedded) => embedded.scan(prefix, after, limit),
+            // Boxed: what a scan is made of goes deep, and an allocation is nothing beside it.
+            Backend::Redis(redis) => redis.scan(prefix, after, limit).boxed().await,
+        };
+        timing.end(outcome)
+    }
+
     async fn sealed(&self, key: &Key) -> Result<Option<Sealed>, StoreError> {
         let timing = self.0.counts.begin(Operation::Get);
         let outcome = match &self.0.backend {
@@ -387,14 +390,25 @@ impl Store {
 
     async fn write(&self, key: &Key, expected: Expected, value: &[u8], keep: Keep) -> Result<Written, StoreError> {
         let version = self.next_version(expected);
+        let is_written = self.write_as(version, key, expected, value, keep).await?;
+        Ok(if is_written { Written::Stored(version) } else { Written::Conflict })
+    }
+
+    async fn write_as(
+        &self,
+        version: u64,
+        key: &Key,
+        expected: Expected,
+        value: &[u8],
+        keep: Keep,
+    ) -> Result<bool, StoreError> {
         let sealed = Sealed { version, bytes: self.0.seals.seal(key, version, value) };
         let timing = self.0.counts.begin(Operation::Put);
         let outcome = match &self.0.backend {
             Backend::Embedded(embedded) => embedded.put(key, expected, &sealed, keep).await,
             Backend::Redis(redis) => redis.put(key, expected, &sealed, keep).await,
         };
-        let stored = timing.end(outcome)?;
-        Ok(if stored { Written::Stored(version) } else { Written::Conflict })
+        timing.end(outcome)
     }
 
     /// About the time in units of 1.024 s in the upper half, random below, and always above the version that is

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::connections::{self, View};
 use super::{Broker, BrokerError};
-use crate::model::{ConnectionKey, ConnectionStatus};
+use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus};
 use crate::store::{Expected, Written};
 
 impl Broker {
@@ -13,12 +13,32 @@ impl Broker {
     pub async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<View, BrokerError> {
         self.integration_of(key)?.refuse_without_people("nobody can disconnect it.")?;
         let (broker, key) = (Arc::clone(self), key.clone());
-        self.duties.run(async move { broker.disconnect_now(&key).await }).await
+        self.duties.run(async move { broker.disconnect_now(&key, None).await }).await
     }
 
-    async fn disconnect_now(self: &Arc<Self>, key: &ConnectionKey) -> Result<View, BrokerError> {
+    /// The same by word of the operator: for the connection of this id and no later one of that person, though its
+    /// integration may be configured no more.
+    pub async fn disconnect_found(self: &Arc<Self>, connection: &Connection) -> Result<View, BrokerError> {
+        if connection.key.person.is_nobody() {
+            return Err(BrokerError::Invalid(format!(
+                "`{}` is connected by the operator, with one grant for everybody: nobody can disconnect it. Take it out of config.toml.",
+                connection.key.integration
+            )));
+        }
+        let (broker, connection) = (Arc::clone(self), connection.clone());
+        self.duties.run(async move { broker.disconnect_now(&connection.key, Some(&connection.id)).await }).await
+    }
+
+    pub(super) async fn disconnect_now(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        only: Option<&ConnectionId>,
+    ) -> Result<View, BrokerError> {
         loop {
             let (mut stored, version) = self.stored(key).await?.ok_or(BrokerError::NotConnected)?;
+            if only.is_some_and(|only| stored.connection.id != *only) {
+                return Err(BrokerError::NotConnected);
+            }
             if stored.connection.status == ConnectionStatus::Disconnected {
                 // An earlier attempt may have been written and its word lost.
                 self.tell(key, version).await;

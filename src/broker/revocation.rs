@@ -29,7 +29,8 @@ impl Broker {
         }
     }
 
-    /// Writes the duty down; `None` when the provider has no revocation. `asked` says that the person disconnected.
+    /// Writes the duty down; `None` when the provider has no revocation. `asked` says that the person disconnected. An
+    /// integration that is configured no more may come back before the duty ends.
     pub(super) async fn queue_revocation(
         &self,
         key: &ConnectionKey,
@@ -37,9 +38,11 @@ impl Broker {
         grant: &Grant,
         asked: bool,
     ) -> Result<Option<Key>, BrokerError> {
-        let integration = self.integration_of(key)?;
-        let protocol = &integration.provider.protocol;
-        if protocol.revocation_endpoint.is_none() && protocol.issuer.is_none() {
+        let has_none = |integration: &Integration| {
+            let protocol = &integration.provider.protocol;
+            protocol.revocation_endpoint.is_none() && protocol.issuer.is_none()
+        };
+        if self.integration(key.integration.as_str()).is_some_and(|integration| has_none(&integration)) {
             return Ok(None);
         }
         let queued = Key::new(Kind::Revocation, &[entropy::random_token()?.expose()]);

@@ -1,7 +1,7 @@
 //! `keyferry healthcheck`: whether the sidecar of this configuration is ready, as an exit code. It is what a container
 //! without a shell can run; it speaks HTTP to the admin listener and opens nothing else.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::admin::address;
 use super::terminal::say;
 use super::{Environment, Failure, Outcome};
-use crate::config::{self, LoadRequest};
 
 /// Shorter than what container runtimes give a health check by default.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let address = match arguments.address {
         Some(address) => address,
-        None => configured(arguments.config, environment)?,
+        None => address(arguments.config, environment)?,
     };
     let asked = tokio::time::timeout(PATIENCE, readiness(address)).await;
     let answer =
@@ -49,25 +49,6 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
     Err(Failure::other(format!("not ready: {address} answered {}: {}", status.as_u16(), reason.trim())))
 }
 
-fn configured(config_path: Option<PathBuf>, environment: Environment) -> Result<SocketAddr, Failure> {
-    let environment = environment.into_pairs();
-    let config = config::load(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
-    let address = config.server.admin_listen.ok_or_else(|| {
-        Failure::other("server.admin_listen is \"\", so that nothing can be asked; give it an address")
-    })?;
-    Ok(reachable(address))
-}
-
-/// A listener on all addresses is asked on loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
 async fn readiness(address: SocketAddr) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -77,19 +58,4 @@ async fn readiness(address: SocketAddr) -> Result<(StatusCode, String), Box<dyn 
     let body = Limited::new(body, 4096).collect().await?.to_bytes();
     let plain = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();
     Ok((head.status, plain))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_addresses_are_asked_on_loopback() {
-        fn check(input: &str, expected: &str) {
-            assert_eq!(reachable(input.parse().expect(input)), expected.parse().expect(expected), "{input}");
-        }
-        check("0.0.0.0:8081", "127.0.0.1:8081");
-        check("[::]:8081", "[::1]:8081");
-        check("10.0.0.7:8081", "10.0.0.7:8081");
-    }
 }

@@ -1,6 +1,13 @@
-//! The admin listener: liveness, readiness and metrics by path; another look at the configuration. Never tokens.
+//! The admin listener: liveness, readiness and metrics by path; and, for whoever has the admin key, another look at the
+//! configuration, everybody's connections, and another key of the store. Never tokens.
 
-use http::{Method, Request, Response, StatusCode};
+mod connections;
+mod endpoint;
+mod key;
+mod rekey;
+
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
@@ -13,60 +20,71 @@ use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::broker::{Phase, Standing};
 
+pub(crate) use self::endpoint::AdminEndpoint;
+pub use self::rekey::Progress;
+
 impl Service {
     /// Answers one request on the admin listener.
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
-        let response = self.answer_admin(request).await;
+        let request_id = self.next_request_id();
+        let (head, _body) = request.into_parts();
+        let answer = self.answer_admin(&head, &request_id).await;
+        let response = answer.unwrap_or_else(|error| {
+            error.log(&request_id);
+            error.respond(&request_id)
+        });
         self.process.requests.count(Place::Admin, &response, true);
         response
     }
 
-    async fn answer_admin(&self, request: Request<Incoming>) -> Response<Body> {
-        let (head, _body) = request.into_parts();
-        if let Err(misdirected) = origin::check_admin_host(&head, &self.settings) {
-            return HttpError::from(misdirected).respond("admin");
+    async fn answer_admin(&self, head: &request::Parts, request_id: &str) -> Result<Response<Body>, HttpError> {
+        origin::check_admin_host(head, &self.settings)?;
+        let endpoint = AdminEndpoint::parse(head.uri.path()).ok_or(HttpError::NotFound)?;
+        let methods = endpoint.methods();
+        if !methods.split(", ").any(|method| method == head.method.as_str()) {
+            return Err(HttpError::MethodNotAllowed(methods));
         }
-        let path = head.uri.path();
-        let (is_taken, methods) = match path {
-            "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => {
-                (matches!(head.method, Method::GET | Method::HEAD), "GET, HEAD")
-            }
-            "/reload" => (head.method == Method::POST, "POST"),
-            _ => return HttpError::NotFound.respond("admin"),
-        };
-        if !is_taken {
-            return HttpError::MethodNotAllowed(methods).respond("admin");
+        // Before anything else of the request is read.
+        if endpoint.is_for_the_operator() {
+            self.check_admin_key(&head.headers, request_id)?;
         }
-        match path {
-            "/readyz" => self.readiness().await,
-            "/metrics" => metrics::page(self, &head.headers),
-            "/openapi.json" => openapi::admin(),
-            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
-            _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),
+        match endpoint {
+            AdminEndpoint::Health => Ok(json_response(StatusCode::OK, &json!({ "status": "alive" }))),
+            AdminEndpoint::Readiness => self.readiness(request_id).await,
+            AdminEndpoint::Metrics => Ok(metrics::page(self, &head.headers)),
+            AdminEndpoint::OpenApi => Ok(openapi::admin()),
+            AdminEndpoint::Reload => self.reload().await,
+            // Boxed, so that the future of a health check stays small.
+            AdminEndpoint::Connections => self.connection_list(head).boxed().await,
+            AdminEndpoint::Connection(id) => self.connection_by_id(id, head, request_id).boxed().await,
+            AdminEndpoint::People => self.delete_person(head, request_id).boxed().await,
+            AdminEndpoint::Rekey => self.rekey(head).boxed().await,
         }
     }
 
     /// Ready when the store answers and this process is not going. A provider that fails is told and changes nothing:
     /// another replica would reach it no better.
-    async fn readiness(&self) -> Response<Body> {
+    async fn readiness(&self, request_id: &str) -> Result<Response<Body>, HttpError> {
         if self.process.is_draining() {
-            return HttpError::ShuttingDown.respond("admin");
+            return Err(HttpError::ShuttingDown);
         }
         match self.broker.store().ping().await {
             Ok(()) => {
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
-                json_response(StatusCode::OK, &json!({ "status": "ready", "circuits": circuits }))
+                Ok(json_response(StatusCode::OK, &json!({ "status": "ready", "circuits": circuits })))
             }
             // The application's own traffic needs no store.
             Err(error) if self.settings.app.upstream.is_some() && !self.settings.app.require_store => {
                 tracing::warn!(%error, "the store does not answer; the application is served without it");
                 let detail = "The store cannot be reached: the application is served, connections are not.";
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
-                json_response(StatusCode::OK, &json!({ "status": "ready", "detail": detail, "circuits": circuits }))
+                let answer = json!({ "status": "ready", "detail": detail, "circuits": circuits });
+                Ok(json_response(StatusCode::OK, &answer))
             }
             Err(error) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
-                HttpError::broker(error.into()).respond("admin")
+                // Said once, and not as a request that failed.
+                Ok(HttpError::broker(error.into()).respond(request_id))
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The body of every answer: nothing, a few bytes of our own, or what a provider streams. Never buffered, and boxed only
-//! where a list of items is written while it is read.
+//! where lines are written while there is more to tell.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::admin::Progress;
 use super::call_record::CallRecord;
 use super::items::ItemStream;
 use crate::route::headers::{Direction, trailers};
@@ -24,6 +25,8 @@ pub enum Body {
     Upstream(Streamed),
     /// A list of items that is still being read.
     Items(Box<ItemStream>),
+    /// Lines about something that goes on.
+    Progress(Progress),
 }
 
 /// A provider's body on its way to the caller, with the record of the call that it ends. Its trailers are cleaned.
@@ -59,13 +62,14 @@ impl http_body::Body for Body {
             }
             Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::Items(items) => items.poll_frame(cx),
+            Self::Progress(progress) => progress.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Full(_) | Self::Items(_) => false,
+            Self::Full(_) | Self::Items(_) | Self::Progress(_) => false,
             Self::Upstream(body) => body.is_end_stream(),
         }
     }
@@ -75,7 +79,7 @@ impl http_body::Body for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(content) => SizeHint::with_exact(content.len() as u64),
             Self::Upstream(body) => body.size_hint(),
-            Self::Items(_) => SizeHint::default(),
+            Self::Items(_) | Self::Progress(_) => SizeHint::default(),
         }
     }
 }

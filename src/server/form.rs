@@ -140,6 +140,11 @@ impl Form {
         self.0.get(name).map(String::as_str)
     }
 
+    /// The names of the fields.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The fields `{prefix}.…`, under the rest of their names.
     pub(crate) fn under(&self, prefix: &str) -> BTreeMap<String, String> {
         let rest = |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());

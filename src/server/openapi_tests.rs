@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
+use crate::server::admin::AdminEndpoint;
 use crate::server::endpoint::Endpoint;
 
 /// The path of each endpoint as the document writes it; `None` for what is not of `/integrations`. Without a wildcard,
@@ -54,6 +55,76 @@ fn every_endpoint_is_described_with_its_methods_and_nothing_else_is() {
     }
 }
 
+/// The same of the admin listener.
+macro_rules! admin_paths {
+    ($($endpoint:pat => $path:literal,)*) => {
+        const ADMIN_PATHS: &[&str] = &[$($path),*];
+
+        fn admin_path(endpoint: &AdminEndpoint<'_>) -> &'static str {
+            match endpoint {
+                $($endpoint => $path,)*
+            }
+        }
+    };
+}
+
+admin_paths! {
+    AdminEndpoint::Health => "/healthz",
+    AdminEndpoint::Readiness => "/readyz",
+    AdminEndpoint::Metrics => "/metrics",
+    AdminEndpoint::OpenApi => "/openapi.json",
+    AdminEndpoint::Reload => "/reload",
+    AdminEndpoint::Connections => "/connections",
+    AdminEndpoint::Connection(_) => "/connections/{id}",
+    AdminEndpoint::People => "/people",
+    AdminEndpoint::Rekey => "/store/rekey",
+}
+
+#[test]
+fn every_admin_endpoint_is_described_with_its_methods_and_who_may_ask() {
+    let document = parsed(ADMIN);
+    let described: BTreeSet<&str> = entries(&document["paths"]).map(|(path, _)| path).collect();
+    assert_eq!(described, ADMIN_PATHS.iter().copied().collect());
+    for (described, item) in entries(&document["paths"]) {
+        let endpoint = AdminEndpoint::parse(described).expect("an endpoint");
+        assert_eq!(admin_path(&endpoint), described);
+        let taken = endpoint.methods().split(", ").filter(|method| *method != "HEAD").map(str::to_ascii_lowercase);
+        assert_eq!(operations(item), taken.collect(), "{described}");
+        for method in operations(item) {
+            let asks_for_the_key = item[&method]["security"][0]["adminKey"].is_array();
+            assert_eq!(asks_for_the_key, endpoint.is_for_the_operator(), "{method} {described}");
+            for status in ["401", "403"] {
+                assert_eq!(item[&method]["responses"][status].is_object(), asks_for_the_key, "{method} {described}");
+            }
+        }
+    }
+}
+
+/// Security requirement C7: nothing that the admin listener answers has a place for a token.
+#[test]
+fn no_admin_answer_has_a_field_for_a_token() {
+    fn names(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                if name == "properties" {
+                    found.extend(value.as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+                }
+                names(value, found);
+            }),
+            Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    names(&parsed(ADMIN)["components"], &mut found);
+    assert!(found.iter().any(|name| name == "connection"), "{found:?}");
+    let secret =
+        |name: &&String| ["token", "secret", "key", "grant", "verifier"].iter().any(|part| name.contains(part));
+    // `key` of a notice is a path in config.toml.
+    let secrets: Vec<_> = found.iter().filter(secret).filter(|name| *name != "key").collect();
+    assert!(secrets.is_empty(), "{secrets:?}");
+}
+
 #[test]
 fn every_error_is_described_at_its_status_and_no_other_is() {
     // Read from the one place that decides them, as its words are read by people: a status, then the code.
@@ -63,27 +134,23 @@ fn every_error_is_described_at_its_status_and_no_other_is() {
         pattern.captures_iter(source).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
     assert!(decided.len() > 20, "{decided:?}");
 
-    let document = parsed(INTEGRATIONS);
-    let mut described = BTreeSet::new();
-    for (name, response) in entries(&document["components"]["responses"]) {
-        let schema = &response["content"]["application/problem+json"]["schema"]["properties"];
-        let status =
-            schema["status"]["const"].as_u64().and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
-        let status = status.unwrap_or_else(|| panic!("{name} names no status"));
-        for code in schema["code"]["enum"].as_array().unwrap_or_else(|| panic!("{name} names no codes")) {
-            described.insert((constant(status), code.as_str().expect("a code is text").to_owned()));
-        }
-    }
+    let mut described = errors(&parsed(INTEGRATIONS));
+    let admin = errors(&parsed(ADMIN));
+    assert!(admin.is_subset(&decided), "{:?}", admin.difference(&decided));
     // Calls through /proxy alone can go round.
     described.insert(("LOOP_DETECTED".to_owned(), "loop_detected".to_owned()));
-    // The admin listener alone reads the configuration anew, which its own document says.
-    described.insert(("UNPROCESSABLE_ENTITY".to_owned(), "configuration_invalid".to_owned()));
+    // What the admin listener alone does has errors of its own.
+    described.extend(admin);
     assert_eq!(described, decided);
 }
 
 #[test]
 fn an_operation_files_each_error_under_its_own_status() {
-    let document = parsed(INTEGRATIONS);
+    files_each_error_under_its_own_status(&parsed(INTEGRATIONS));
+    files_each_error_under_its_own_status(&parsed(ADMIN));
+}
+
+fn files_each_error_under_its_own_status(document: &Value) {
     let mut used = BTreeMap::new();
     for (path, item) in entries(&document["paths"]) {
         for method in operations(item) {
@@ -112,6 +179,21 @@ fn the_document_is_told_where_it_is() {
 
 fn parsed(document: &str) -> Value {
     serde_json::from_str(document).expect("JSON")
+}
+
+/// Every status and code that the responses of a document name.
+fn errors(document: &Value) -> BTreeSet<(String, String)> {
+    let mut described = BTreeSet::new();
+    for (name, response) in entries(&document["components"]["responses"]) {
+        let schema = &response["content"]["application/problem+json"]["schema"]["properties"];
+        let status =
+            schema["status"]["const"].as_u64().and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
+        let status = status.unwrap_or_else(|| panic!("{name} names no status"));
+        for code in schema["code"]["enum"].as_array().unwrap_or_else(|| panic!("{name} names no codes")) {
+            described.insert((constant(status), code.as_str().expect("a code is text").to_owned()));
+        }
+    }
+    described
 }
 
 fn entries(object: &Value) -> impl Iterator<Item = (&str, &Value)> {

@@ -47,6 +47,13 @@ pub(crate) enum HttpError {
     UnknownIntegration,
     /// Nothing is here.
     NotFound,
+    /// No connection has that id, unless it is one of so many records that do not open.
+    UnknownConnection {
+        /// How many.
+        unopenable: usize,
+    },
+    /// What may be done once at a time is being done.
+    AlreadyRunning,
     /// The endpoint knows other methods.
     MethodNotAllowed(&'static str),
     /// A form or JSON body past the limit.
@@ -142,6 +149,22 @@ impl HttpError {
             ),
             Self::UnknownIntegration => unknown_integration(),
             Self::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
+            Self::UnknownConnection { unopenable } => plain(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                &match unopenable {
+                    0 => "No connection has this id.".to_owned(),
+                    1 => "No connection that can be read has this id; one record cannot be opened with the configured store keys.".to_owned(),
+                    count => format!(
+                        "No connection that can be read has this id; {count} records cannot be opened with the configured store keys."
+                    ),
+                },
+            ),
+            Self::AlreadyRunning => plain(
+                StatusCode::CONFLICT,
+                "already_running",
+                "This is being done already, here or in another replica. It goes on by itself; ask again when it is done.",
+            ),
             Self::MethodNotAllowed(_) => {
                 plain(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method.")
             }
@@ -350,7 +373,7 @@ pub fn malformed(status: StatusCode) -> Response<Bytes> {
     let (head, body) = error.respond("unread").into_parts();
     let body = match body {
         Body::Full(content) => content,
-        Body::Empty | Body::Upstream(_) | Body::Items(_) => Bytes::new(),
+        Body::Empty | Body::Upstream(_) | Body::Items(_) | Body::Progress(_) => Bytes::new(),
     };
     Response::from_parts(head, body)
 }

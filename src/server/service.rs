@@ -277,6 +277,11 @@ impl Service {
         error.respond(&request_id)
     }
 
+    /// The id of a request that comes in now.
+    pub(super) fn next_request_id(&self) -> String {
+        self.request_id(self.process.next_request.fetch_add(1, Ordering::Relaxed))
+    }
+
     fn request_id(&self, number: u64) -> String {
         format!("{}-{number:x}", self.process.instance)
     }

@@ -34,7 +34,7 @@ operations! {
     Put = "put",
     /// Deleting one of a certain version.
     Delete = "delete",
-    /// Asking for a lease.
+    /// Asking for a lease, or for more of one.
     Lease = "lease",
     /// Giving one back.
     Release = "release",

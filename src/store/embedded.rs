@@ -121,6 +121,18 @@ impl Embedded {
         true
     }
 
+    pub(super) fn extend(&self, lease: &Lease, lifetime: Duration) -> bool {
+        let now = self.shared.now();
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        match leases.get_mut(&lease.name) {
+            Some((owner, until)) if *owner == lease.owner && *until > now => {
+                *until = now.plus(lifetime);
+                true
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn release(&self, lease: &Lease) {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if leases.get(&lease.name).is_some_and(|(owner, _)| *owner == lease.owner) {

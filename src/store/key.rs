@@ -26,6 +26,12 @@ macro_rules! kinds {
                     $(Self::$kind => $text,)+
                 }
             }
+
+            /// The kind that a key's text begins with; nothing when it begins with none of ours.
+            pub(super) fn of(text: &str) -> Option<Self> {
+                let kind = text.split('/').next()?;
+                Self::ALL.iter().copied().find(|known| known.as_str() == kind)
+            }
         }
     };
 }
@@ -57,6 +63,24 @@ kinds! {
     ClientGrant = "client-grant",
 }
 
+impl Kind {
+    /// Whether it lies in the store as a sealed record; the others only have their names from here.
+    pub(super) fn is_record(self) -> bool {
+        match self {
+            Self::Connection
+            | Self::ConnectionById
+            | Self::Pending
+            | Self::Start
+            | Self::Unconfirmed
+            | Self::Session
+            | Self::SessionsOf
+            | Self::Revocation
+            | Self::ClientGrant => true,
+            Self::Lease | Self::Cursor | Self::Budget => false,
+        }
+    }
+}
+
 /// The name of one record, or the beginning of many.
 ///
 /// Parts are percent-encoded one by one, so (`a:b`, `c`) and (`a`, `b:c`) are different keys. They stand in the clear
@@ -84,11 +108,15 @@ impl Key {
         Self { text: text.into() }
     }
 
+    /// The beginning of every key.
+    pub(super) fn all() -> Self {
+        Self { text: "".into() }
+    }
+
     /// Reads a key's text back; nothing when no call of [`Key::new`] makes that text.
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('/');
-        let kind = parts.next()?;
-        let kind = Kind::ALL.iter().copied().find(|known| known.as_str() == kind)?;
+        let kind = Kind::of(text)?;
+        let parts = text.split('/').skip(1);
         let parts: Vec<_> = parts.map(|part| percent_decode_str(part).decode_utf8()).collect::<Result<_, _>>().ok()?;
         let key = Self::new(kind, &parts.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         (&*key.text == text).then_some(key)

@@ -53,6 +53,12 @@ local stored = redis.call('GET', KEYS[1])
 if not stored or string.sub(stored, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
 
+/// Lets a lease last longer, if it is still this owner's.
+const EXTEND: &str = r"
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
 /// Spends from a rate budget: `Rate::spend`, line by line. Every number is a whole one below 2^53, which Lua counts
 /// exactly. A level is kept until the budget is full, and a second longer for clocks that do not agree.
 const SPEND: &str = r"
@@ -135,6 +141,13 @@ impl Redis {
         let mut command = cmd("SET");
         command.arg(self.name(lease.name.as_str())).arg(&lease.owner).arg("NX").arg("PX").arg(millis(lifetime));
         Ok(self.link.query(&command, Repeat::Never).await? != Value::Nil)
+    }
+
+    pub(super) async fn extend(&self, lease: &Lease, lifetime: Duration) -> Result<bool, StoreError> {
+        let mut script = self.script(EXTEND, &lease.name);
+        script.arg(&lease.owner).arg(millis(lifetime));
+        let answer = self.link.query(&script, Repeat::Harmless).await?;
+        from_redis_value(answer).map_err(unexpected)
     }
 
     pub(super) async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
