@@ -12,8 +12,8 @@ use crate::store::{Key, Kind, Page, StoreError};
 /// Connections are read so many at a time where nobody says how many.
 const PAGE: usize = 200;
 
-/// So many times it is looked further for a page that would otherwise be empty.
-const LOOKS: usize = 16;
+/// So many times it is looked further for a page that is not full.
+const LOOKS: usize = 64;
 
 /// Whose grants they are: people's first, then those that integrations have of their own.
 const KINDS: [Kind; 2] = [Kind::Connection, Kind::ClientGrant];
@@ -52,7 +52,7 @@ pub struct Found {
 }
 
 impl Broker {
-    /// The connections that are wanted, about `limit` of them. `cursor` is the `next` of the page before, and opens for
+    /// The connections that are wanted, at most `limit` of them, which on Redis is a hint. `cursor` is the `next` of the page before, and opens for
     /// the same wish alone.
     ///
     /// One that is there all the while is listed at least once; on Redis it may be twice, and in no order.
@@ -63,7 +63,7 @@ impl Broker {
         };
         let mut listed = Listed::default();
         for _ in 0..LOOKS {
-            let page = self.page(wanted, kind, after.as_deref(), limit).await.map_err(|error| match error {
+            let page = self.page(wanted, kind, after.as_deref(), limit - listed.views.len()).await.map_err(|error| match error {
                 StoreError::UnknownCursor => BrokerError::Invalid(
                     "The cursor leads nowhere any more, as the store's servers are others by now; begin anew without it.".into(),
                 ),
@@ -76,7 +76,7 @@ impl Broker {
             };
             let Some(place) = place else { return Ok(listed) };
             (kind, after) = place;
-            if !listed.views.is_empty() {
+            if listed.views.len() >= limit {
                 break;
             }
             // An embedded store answers without waiting, and others want the thread.

@@ -78,7 +78,7 @@ fn whole(command: &Command) -> io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    page.extend(named(man, Man::render_extra_section)?);
+    page.extend(notes(&man)?);
     page.extend(b".SH COMMANDS\n");
     for subcommand in command.get_subcommands() {
         append(subcommand, &mut page)?;
@@ -99,7 +99,7 @@ fn append(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
         man.render_options_section(&mut body)?;
     }
     if command.get_after_help().is_some() {
-        man.render_extra_section(&mut body)?;
+        body.extend(notes(&man)?);
     }
     for line in String::from_utf8_lossy(&body).lines() {
         page.extend(if line.starts_with(".SH ") { ".PP" } else { line }.bytes());
@@ -114,7 +114,20 @@ fn write_pages(command: &Command, folder: &Path) -> io::Result<usize> {
     let man = page_of(command);
     let file = folder.join(man.get_filename());
     let is_main = !man.get_filename().contains('-');
-    let mut page = named(man, Man::render)?;
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+        man.render_options_section(&mut page)?;
+    }
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if command.get_after_help().is_some() {
+        page.extend(notes(&man)?);
+    }
     if is_main {
         page.extend(MORE.as_bytes());
     }
@@ -126,11 +139,25 @@ fn page_of(command: &Command) -> Man {
     Man::new(command.clone()).source(concat!("keyferry ", env!("CARGO_PKG_VERSION"))).manual("Keyferry")
 }
 
-/// What clap_mangen calls `EXTRA` is examples, exit codes and what else is worth knowing.
-fn named(man: Man, render: impl Fn(&Man, &mut dyn io::Write) -> io::Result<()>) -> io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    render(&man, &mut page)?;
-    Ok(String::from_utf8_lossy(&page).replace(".SH EXTRA\n", ".SH NOTES\n").into_bytes())
+/// What clap_mangen calls `EXTRA` is examples, exit codes and what else is worth knowing. Lines that begin with blanks
+/// stay as they were written.
+fn notes(man: &Man) -> io::Result<Vec<u8>> {
+    let mut extra = Vec::new();
+    man.render_extra_section(&mut extra)?;
+    let (mut page, mut is_kept) = (String::new(), false);
+    for line in String::from_utf8_lossy(&extra).lines() {
+        let keeps = line.starts_with("  ");
+        if keeps != is_kept {
+            page.push_str(if keeps { ".nf\n" } else { ".fi\n" });
+            is_kept = keeps;
+        }
+        page.push_str(if line == ".SH EXTRA" { ".SH NOTES" } else { line });
+        page.push('\n');
+    }
+    if is_kept {
+        page.push_str(".fi\n");
+    }
+    Ok(page.into_bytes())
 }
 
 #[cfg(test)]

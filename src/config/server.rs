@@ -39,7 +39,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "What browsers reach us as; redirect URIs are built from it.";
     let public_url = table.parsed_as("public_url", Kind::Url, doc, public_url);
     table.path("providers_dir", "Provider files that add to the shipped ones and replace those of the same name.");
-    let doc = "Health and readiness; never tokens. \"\" switches it off.";
+    let doc = "Health, metrics and, with the admin key, the operator's requests; never tokens. \"\" switches it off.";
     let kind = Kind::Either(vec![Kind::Address, Kind::Word(vec![""])]);
     let admin_listen = table.parsed_as("admin_listen", kind, doc, |text| {
         if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) }
@@ -53,7 +53,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "Addresses and ranges whose X-Forwarded-* headers are believed and passed on.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
     let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
-    let doc = "The hash of the admin key, which POST /reload asks for; without one it is refused.";
+    let doc = "The hash of the admin key; without one the admin listener serves health and metrics only.";
     let admin_key_hash =
         table.parsed("admin_key_hash", doc, |text| if text.is_empty() { Ok(None) } else { key_hash(text).map(Some) });
     let drain =

@@ -10,25 +10,25 @@ use crate::support::{AuthorizationServer, Browser, Client, Configuration, Keyfer
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A command in a folder of its own, with these files and variables and nothing else.
-struct Typed {
+pub(crate) struct Typed {
     folder: tempfile::TempDir,
     command: Command,
 }
 
 impl Typed {
-    fn new(arguments: &[&str]) -> Self {
+    pub(crate) fn new(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyferry"));
         command.env_clear().current_dir(folder.path()).args(arguments);
         Self { folder, command }
     }
 
-    fn config(self, text: &str) -> Self {
+    pub(crate) fn config(self, text: &str) -> Self {
         std::fs::write(self.folder.path().join("config.toml"), text).expect("the folder can be written");
         self
     }
 
-    fn environment(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
@@ -38,7 +38,7 @@ impl Typed {
     }
 
     /// Exit code, standard output, standard error.
-    async fn run(self) -> (i32, String, String) {
+    pub(crate) async fn run(self) -> (i32, String, String) {
         let (mut process, _folder) = self.start();
         process.close_stdin();
         let status = process.wait(LIMIT).await;
@@ -161,6 +161,69 @@ async fn healthcheck_is_an_exit_code() {
     let (code, _, err) = Typed::new(&["healthcheck", "--address", "127.0.0.1:1"]).run().await;
     assert_eq!(code, 1);
     assert!(err.contains("127.0.0.1:1 cannot be asked"), "{err}");
+}
+
+#[tokio::test]
+async fn bash_completes_words_of_the_command_line() {
+    let (code, script, err) = Typed::new(&["completions", "bash"]).run().await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    let check = async |words: &[&str], expected: &[&str]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("script"), &script).expect("the folder can be written");
+        let (last, number) = (words[words.len() - 1], words.len() - 1);
+        let typed = format!(
+            "source ./script; COMP_WORDS=({}); COMP_CWORD={number}; _keyferry keyferry '{last}' '{}'; echo \"${{COMPREPLY[@]}}\"",
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words[number - 1]
+        );
+        let mut command = Command::new("bash");
+        command.current_dir(folder.path()).args(["--norc", "-c", &typed]);
+        let mut process = Process::start("bash", command);
+        assert!(process.wait(LIMIT).await.success(), "{}", process.stderr());
+        let completed = process.stdout();
+        let completed: Vec<&str> = completed.split_whitespace().collect();
+        assert_eq!(completed, expected, "{words:?}");
+    };
+    check(&["keyferry", "conn"], &["connect", "connections"]).await;
+    check(&["keyferry", "connections", "d"], &["disconnect"]).await;
+    check(&["keyferry", "connections", "list", "--st"], &["--status"]).await;
+    check(&["keyferry", "connections", "list", "--status", "d"], &["disconnected"]).await;
+
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        let (code, script, _) = Typed::new(&["completions", shell]).run().await;
+        assert!(code == 0 && script.contains("rekey"), "{shell}: {script}");
+    }
+}
+
+#[tokio::test]
+async fn the_manual_can_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("man1").display().to_string();
+    let (code, said, err) = Typed::new(&["man", "--out", &out]).run().await;
+    assert_eq!((code, err.as_str()), (0, ""), "{said}");
+    let page = std::fs::read_to_string(folder.path().join("man1/keyferry-store-rekey.1")).expect("a page of its own");
+    assert!(page.contains(".TH keyferry-store-rekey 1") && page.contains(".SH NOTES\n"), "{page}");
+
+    let (code, page, err) = Typed::new(&["man"]).run().await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    let path = folder.path().join("keyferry.1");
+    std::fs::write(&path, &page).expect("the folder can be written");
+    // Where there is no groff, the sections are all there is to look at.
+    let groff = Command::new("groff").args(["-man", "-Kutf8", "-Tutf8", "-ww", "-P-cbou"]).arg(&path).output();
+    let shown = match groff {
+        Ok(output) => {
+            assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).expect("UTF-8")
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+            page
+        }
+    };
+    for text in ["NAME", "SYNOPSIS", "ENVIRONMENT", "keyferry connections list", "keyferry store rekey", "--status"] {
+        let escaped = text.replace('-', "\\-");
+        assert!(shown.contains(text) || shown.contains(&escaped), "no {text} in\n{shown}");
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod store; // the store, the same suite over each of its homes
 mod call; // the call path from socket to socket: bodies, upgrades, smuggling, TLS, addresses
 
 // Keyferry from outside.
+mod admin; // the operator's side: connections, a person's data, another store key, and the commands for them
 mod answers; // every refusal: status, code, header, and nothing lost
 mod app; // in front of an application: its traffic, its login, and who may finish there
 mod assessment; // the front end that people know, at its own addresses

@@ -40,8 +40,13 @@ async fn without_a_key_every_refusal_is_foreseen() {
 
 #[tokio::test]
 async fn on_the_admin_listener_every_answer_is_foreseen() {
-    let keyferry = Keyferry::start(Configuration::new()).await;
-    schemathesis(&format!("http://{}/openapi.json", keyferry.admin()), &[]).await;
+    let (key, hash) = Keyferry::new_key().await;
+    let configuration = Configuration::new().server(&format!("admin_key_hash = \"{hash}\""));
+    let keyferry = Keyferry::start(configuration).await;
+    let document = format!("http://{}/openapi.json", keyferry.admin());
+    // Without the key there are refusals alone.
+    schemathesis(&document, &[]).await;
+    schemathesis(&document, &["--header", &format!("Authorization: Bearer {key}")]).await;
 }
 
 /// Ada is connected at `hubspot`, which the documents' examples name, with or without a key.

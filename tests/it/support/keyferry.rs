@@ -301,6 +301,16 @@ impl Keyferry {
         self.configuration = self.configuration.clone().without_provider(id).provider(id, file);
     }
 
+    /// Writes other lines under `[store]`, for the next start.
+    pub(crate) fn change_store(&mut self, lines: &str) {
+        self.configuration = self.configuration.clone().with_store(lines);
+    }
+
+    /// Another one over the same store, which browsers do not reach.
+    pub(crate) async fn replica(&self) -> Self {
+        Self::start(self.configuration.clone().public_url(&self.public_url)).await
+    }
+
     /// Starts it again on the same files and ports, after its end.
     pub(crate) async fn start_again(&mut self) {
         self.configuration.write(self.folder.path(), self.port.address(), &self.public_url);

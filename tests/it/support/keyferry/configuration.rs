@@ -54,6 +54,11 @@ impl Configuration {
         self
     }
 
+    pub(super) fn with_store(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.store);
+        self
+    }
+
     /// An integration whose provider is known by its issuer alone, with an API at `base_url`.
     pub(crate) fn integration(self, name: &str, issuer: &str, base_url: &str, client: &Client) -> Self {
         self.provider(name, &provider(issuer, base_url, client.method)).client(name, client)
