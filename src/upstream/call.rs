@@ -264,9 +264,9 @@ impl Upstream {
         let known = self.0.hosts.read().unwrap_or_else(PoisonError::into_inner).get(destination.key()).cloned();
         known.unwrap_or_else(|| {
             let mut hosts = self.0.hosts.write().unwrap_or_else(PoisonError::into_inner);
-            let host = hosts
-                .entry(destination.key().into())
-                .or_insert_with(|| Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout, &self.0.counts)));
+            let host = hosts.entry(destination.key().into()).or_insert_with(|| {
+                Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout, &self.0.counts))
+            });
             Arc::clone(host)
         })
     }
