@@ -244,11 +244,11 @@ impl Upstream {
     }
 
     async fn dial(&self, host: &Host, offer: Offer) -> Result<Wire, UpstreamError> {
+        let stream = self.0.dialer.dial(peer(host.destination()), offer).await?;
         let counts = &self.0.counts;
+        counts.opened();
         // One that is dialled for HTTP/1.1 alone is to be upgraded, and in use to its end.
         let in_use = matches!(offer, Offer::Http1).then(|| counts.active.enter());
-        let stream = self.0.dialer.dial(peer(host.destination()), offer).await?;
-        counts.opened();
         Ok(stream.counted(counts.open.enter(), in_use))
     }
 
