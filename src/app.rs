@@ -21,8 +21,8 @@ use crate::broker::{self, Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::route::Via;
-use crate::server::{Listener, Process};
 use crate::server::listen::{self, Drained, TlsFileError};
+use crate::server::{Listener, Process};
 use crate::store::{Store, StoreError};
 use crate::upstream::SetupError;
 

@@ -185,7 +185,9 @@ impl Store {
     /// The record under a key; nothing when there is none or it has expired.
     pub async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         match self.sealed(key).await? {
-            Some(sealed) => self.opened(key, &sealed).inspect_err(|error| self.0.counts.failed(Operation::Get, error)).map(Some),
+            Some(sealed) => {
+                self.opened(key, &sealed).inspect_err(|error| self.0.counts.failed(Operation::Get, error)).map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -111,21 +111,19 @@ impl Counts {
         Activity {
             integration: integration.clone(),
             refreshes: refreshes.map(|(outcome, took)| (outcome, took.snapshot())).collect(),
-            authorizations: authorizations
-                .map(|(outcome, count)| (outcome, count.get()))
-                .collect(),
+            authorizations: authorizations.map(|(outcome, count)| (outcome, count.get())).collect(),
         }
     }
 }
 
 impl Broker {
-    /// What has been done for each integration, by name.
+    /// What has been done for each integration that can be used, by name. The shipped ones that nobody has configured are
+    /// many.
     pub fn activities(&self) -> Vec<Activity> {
         let configured = self.configured.load();
-        let names = configured.integrations.keys();
-        let mut activities: Vec<_> = names
-            .filter_map(|name| Some(configured.watches.get(name)?.seen.counts.activity(name)))
-            .collect();
+        let usable = configured.integrations.values().filter(|integration| integration.missing.is_none());
+        let mut activities: Vec<_> =
+            usable.filter_map(|one| Some(configured.watches.get(&one.name)?.seen.counts.activity(&one.name))).collect();
         activities.sort_unstable_by(|one, other| one.integration.cmp(&other.integration));
         activities
     }

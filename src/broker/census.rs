@@ -18,7 +18,8 @@ pub(super) struct Census {
     counts: HashMap<IntegrationName, [u64; STATUSES.len()]>,
 }
 
-/// The connections of every integration that is configured, when they were last counted.
+/// The connections of every integration that is configured, when they were last counted. Those that cannot be used are
+/// there if they have any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
     /// When.
@@ -40,6 +41,10 @@ impl Census {
         }
     }
 
+    fn has(&self, integration: &IntegrationName) -> bool {
+        self.counts.contains_key(integration)
+    }
+
     fn taken(&self, at: Timestamp, mut integrations: Vec<IntegrationName>) -> Counted {
         integrations.sort_unstable();
         let connections = integrations.into_iter().flat_map(|name| {
@@ -57,8 +62,11 @@ impl Broker {
     }
 
     pub(super) fn publish(&self, census: &Census) {
-        let integrations = self.configured.load().integrations.keys().cloned().collect();
-        self.counted.store(Some(Arc::new(census.taken(self.clock.now(), integrations))));
+        let configured = self.configured.load();
+        // One that has lost its secret still has its people's connections.
+        let told = configured.integrations.values().filter(|one| one.missing.is_none() || census.has(&one.name));
+        let names = told.map(|one| one.name.clone()).collect();
+        self.counted.store(Some(Arc::new(census.taken(self.clock.now(), names))));
     }
 }
 
@@ -90,7 +98,8 @@ mod tests {
         }
         let at = Timestamp::from_unix_millis(7);
         let counted = census.taken(at, vec![name("c"), name("b"), name("a")]);
-        let rows: Vec<_> = counted.connections.iter().map(|(name, status, count)| (name.as_str(), *status, *count)).collect();
+        let rows: Vec<_> =
+            counted.connections.iter().map(|(name, status, count)| (name.as_str(), *status, *count)).collect();
         assert_eq!(
             rows,
             [

@@ -244,11 +244,11 @@ impl Upstream {
     }
 
     async fn dial(&self, host: &Host, offer: Offer) -> Result<Wire, UpstreamError> {
+        let stream = self.0.dialer.dial(peer(host.destination()), offer).await?;
         let counts = &self.0.counts;
+        counts.opened();
         // One that is dialled for HTTP/1.1 alone is to be upgraded, and in use to its end.
         let in_use = matches!(offer, Offer::Http1).then(|| counts.active.enter());
-        let stream = self.0.dialer.dial(peer(host.destination()), offer).await?;
-        counts.opened();
         Ok(stream.counted(counts.open.enter(), in_use))
     }
 
@@ -264,9 +264,9 @@ impl Upstream {
         let known = self.0.hosts.read().unwrap_or_else(PoisonError::into_inner).get(destination.key()).cloned();
         known.unwrap_or_else(|| {
             let mut hosts = self.0.hosts.write().unwrap_or_else(PoisonError::into_inner);
-            let host = hosts
-                .entry(destination.key().into())
-                .or_insert_with(|| Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout, &self.0.counts)));
+            let host = hosts.entry(destination.key().into()).or_insert_with(|| {
+                Arc::new(Host::new(destination, self.0.most_idle, self.0.idle_timeout, &self.0.counts))
+            });
             Arc::clone(host)
         })
     }

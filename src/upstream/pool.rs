@@ -101,7 +101,12 @@ impl DialTurn {
 }
 
 impl Host {
-    pub(super) fn new(destination: &Destination, most_idle: usize, idle_timeout: Duration, counts: &Arc<Counts>) -> Self {
+    pub(super) fn new(
+        destination: &Destination,
+        most_idle: usize,
+        idle_timeout: Duration,
+        counts: &Arc<Counts>,
+    ) -> Self {
         Self {
             destination: destination.clone(),
             idle: Mutex::default(),

@@ -4,6 +4,7 @@
 
 mod promised; // docs/metrics.md, the dashboard and the alert rules against a real page
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::Duration;
 
@@ -54,15 +55,16 @@ async fn they_are_true_and_grow_by_nobody() {
     let took = [ACME, ("outcome", "refreshed")];
     assert!(first.value("keyferry_refresh_duration_seconds_sum", &took) >= 0.3);
     assert_eq!(first.value("keyferry_call_overhead_seconds_count", &[ACME]), 50.0);
-    assert!(first.value("keyferry_call_overhead_seconds_sum", &[ACME]) >= 0.3 * 50.0, "all of them waited for it");
+    assert!(first.value("keyferry_call_overhead_seconds_sum", &[ACME]) >= 0.3, "whoever began it waited for it");
     assert!(first.value("keyferry_store_operation_duration_seconds_count", &[("operation", "put")]) >= 1.0);
     assert_eq!(first.value("keyferry_store_errors_total", &[("operation", "get")]), 0.0);
     assert_eq!(first.value("keyferry_store_synced", &[]), 1.0);
-    assert!(first.value("keyferry_open_connections", &[("listener", "callers")]) >= 1.0);
+    assert!(first.value("keyferry_open_connections", &[("listener", "admin")]) >= 1.0, "the one that asks");
 
     // Nobody is at it but one call at a time, so one connection carries them all.
     let sent = |page: &Metrics| {
-        ["new", "reused"].map(|connection| page.value("keyferry_upstream_requests_total", &[("connection", connection)]))
+        ["new", "reused"]
+            .map(|connection| page.value("keyferry_upstream_requests_total", &[("connection", connection)]))
     };
     let [new, reused] = sent(&first);
     assert_eq!(new + reused, 50.0);
@@ -77,12 +79,14 @@ async fn they_are_true_and_grow_by_nobody() {
 
     // What is odd has its place from the first time on.
     odd_requests(&server, &keyferry, 0).await;
-    let before = settled(&keyferry).await;
+    let before = settled(&keyferry, 70 + ODD_CALLS).await;
     odd_requests(&server, &keyferry, 1).await;
-    assert_eq!(settled(&keyferry).await, before);
+    assert_eq!(settled(&keyferry, 70 + 2 * ODD_CALLS).await, before);
     let page = Metrics::of(&keyferry).await;
     assert!(page.value("keyferry_requests_total", &[("endpoint", "unknown"), ("outcome", "wrong_host")]) >= 2.0);
-    assert!(page.value("keyferry_requests_total", &[("endpoint", "authorize"), ("outcome", "unknown_integration")]) >= 2.0);
+    assert!(
+        page.value("keyferry_requests_total", &[("endpoint", "authorize"), ("outcome", "unknown_integration")]) >= 2.0
+    );
     let other = [ACME, ("method", "GET"), ("outcome", "other")];
     assert_eq!(page.value("keyferry_calls_total", &other), 2.0);
 
@@ -101,26 +105,20 @@ async fn counted(keyferry: &Keyferry, calls: f64) -> Metrics {
     Metrics::of(keyferry).await
 }
 
-type Series = std::collections::BTreeSet<(String, std::collections::BTreeMap<String, String>)>;
-
-/// The series once nothing is under way any more.
-async fn settled(keyferry: &Keyferry) -> Series {
-    let calls = async || {
+/// The series once so many calls have ended, whatever their end.
+async fn settled(keyferry: &Keyferry, calls: u64) -> BTreeSet<(String, BTreeMap<String, String>)> {
+    until("the calls are counted", PATIENCE, async || {
         let page = keyferry.admin_request("GET", "/metrics").send().await.expect(200).text();
-        let lines = page.lines().filter(|line| line.starts_with("keyferry_calls_total"));
-        lines.map(|line| line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0.0)).sum::<f64>()
-    };
-    let mut last = calls().await;
-    until("no call ends any more", PATIENCE, async || {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = calls().await;
-        let is_settled = now == last;
-        last = now;
-        is_settled.then_some(())
+        let lines = page.lines().filter(|line| line.starts_with("keyferry_calls_total{"));
+        let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        (counts.sum::<u64>() == calls).then_some(())
     })
     .await;
     Metrics::of(keyferry).await.series()
 }
+
+/// How many of the odd requests are calls.
+const ODD_CALLS: u64 = 10;
 
 /// Names, methods, hosts, paths and answers that nobody has thought of, other ones in each round.
 async fn odd_requests(server: &AuthorizationServer, keyferry: &Keyferry, round: u16) {
@@ -132,8 +130,8 @@ async fn odd_requests(server: &AuthorizationServer, keyferry: &Keyferry, round: 
     let requests = [
         ("GET", format!("/proxy/nobody-{round}/x")),
         ("GET", format!("/proxy/some%22body%0A{round}/x")),
-        (["BREW", "PURGE"][usize::from(round)], "/proxy/acme/api/me".to_owned()),
-        (["SUMMON", "REPORT"][usize::from(round)], format!("/proxy/nobody-{round}/x")),
+        (["PURGE", "REPORT"][usize::from(round)], "/proxy/acme/api/me".to_owned()),
+        (["SUMMON", "BREW"][usize::from(round)], format!("/proxy/nobody-{round}/x")),
         ("GET", format!("/proxy/acme/%2e%2e/{round}")),
         ("POST", format!("/integrations/nobody-{round}/authorize")),
         ("GET", format!("/integrations/acme/oauth2callback?state={round}&code=c")),
@@ -190,9 +188,8 @@ async fn a_store_that_is_gone_raises_errors() {
     let mut redis = Server::start(&[]);
     let server = AuthorizationServer::start().await;
     let store = format!("{}timeout = \"500ms\"\n", Redis::lines(&redis.url()));
-    let configuration = Configuration::new()
-        .store(&store)
-        .integration("acme", server.issuer(), server.issuer(), &Client::POST);
+    let configuration =
+        Configuration::new().store(&store).integration("acme", server.issuer(), server.issuer(), &Client::POST);
     let keyferry = Keyferry::start(configuration).await;
     let errors = |page: &Metrics| page.value("keyferry_store_errors_total", &[("operation", "get")]);
     keyferry.call("acme", "/api/me", Person::ADA).await.expect_problem(424, "not_connected");

@@ -114,7 +114,8 @@ impl CallCounts {
     /// How long the calls of each integration took until they were handed to its provider, by name.
     pub(crate) fn overheads(&self) -> Vec<(String, Distribution)> {
         let tables = self.tables.load();
-        let overhead = |(name, table): (&IntegrationName, &Arc<Table>)| (name.as_str().to_owned(), table.overhead.snapshot());
+        let overhead =
+            |(name, table): (&IntegrationName, &Arc<Table>)| (name.as_str().to_owned(), table.overhead.snapshot());
         let mut overheads: Vec<_> = tables.iter().map(overhead).collect();
         overheads.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         overheads

@@ -166,7 +166,8 @@ mod tests {
             include_str!("../../../deploy/prometheus/alerts.yaml"),
         );
         let matcher = regex_lite::Regex::new(r#"outcome[=!]~\\?"([^"\\]+)"#).expect("a pattern");
-        let named: Vec<&str> = matcher.captures_iter(files).flat_map(|found| found.extract::<1>().1[0].split('|')).collect();
+        let named: Vec<&str> =
+            matcher.captures_iter(files).flat_map(|found| found.extract::<1>().1[0].split('|')).collect();
         assert!(named.len() > 20, "{named:?}");
         assert!(named.iter().all(|outcome| OUTCOMES.contains(outcome)), "{named:?}");
     }

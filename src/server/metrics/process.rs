@@ -17,7 +17,8 @@ pub(super) fn build(page: &mut Exposition) {
         ("revision", option_env!("KEYFERRY_REVISION").unwrap_or("unknown")),
         ("rustc", env!("KEYFERRY_RUSTC")),
     ];
-    page.info("keyferry_build", "The version that runs, and what it was built from and with; always 1.").sample(&labels, 1);
+    page.info("keyferry_build", "The version that runs, and what it was built from and with; always 1.")
+        .sample(&labels, 1);
 }
 
 pub(super) fn configuration(page: &mut Exposition, reloads: ReloadCounts) {

@@ -82,12 +82,17 @@ async fn many_calls_share_http2_connections() {
         let (upstream, ready) = (upstream.clone(), Arc::clone(&ready));
         tokio::spawn(async move { upstream.send(ready.destination(), Request::new(RequestBody::empty())).await })
     });
-    for call in futures_util::future::join_all(calls).await {
+    let calls = futures_util::future::join_all(calls).await;
+    let traffic = upstream.traffic();
+    assert_eq!((traffic.active, traffic.idle, traffic.opened), (3, 0, 3), "no answer has been read");
+    assert_eq!(traffic.on_new + traffic.on_reused, 250);
+    for call in calls {
         let answer = call.expect("joined").expect("an answer");
         assert_eq!(answer.status(), 200);
         text(answer.into_body()).await;
     }
     assert_eq!(connections.load(Ordering::SeqCst), 3, "a hundred streams each");
+    assert_eq!((upstream.traffic().active, upstream.traffic().idle), (0, 3));
 }
 
 async fn dial(ready: &Ready, settings: &Settings) -> Result<(), UpstreamError> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{answered_of, call, circuits, configuration, refused};
-use crate::support::{AuthorizationServer, Keyferry, Metrics, Person, Request, plain_client, until};
+use super::{answered_of, call, configuration, refused};
+use crate::support::{AuthorizationServer, Keyferry, Metrics, Person, until};
 
 #[tokio::test]
 async fn observing_lets_everything_go_and_counts_it() {

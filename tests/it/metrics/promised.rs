@@ -70,7 +70,8 @@ async fn alerts() -> (Vec<Value>, Vec<String>) {
     python.args(["-c", to_json]);
     let rules = piped(python, &read("deploy/prometheus/alerts.yaml")).await;
     let groups = rules["groups"].as_array().expect("groups");
-    let alerts: Vec<Value> = groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect();
+    let alerts: Vec<Value> =
+        groups.iter().flat_map(|group| group["rules"].as_array().expect("rules").clone()).collect();
     let expressions = alerts.iter().map(|alert| alert["expr"].as_str().expect("an expression").to_owned()).collect();
     (alerts, expressions)
 }
@@ -124,7 +125,9 @@ async fn names_what_exists(page: &Metrics, expressions: Vec<String>) {
     let mut values: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for (name, labels) in page.series() {
         let of_it = values.entry(name).or_default();
-        labels.into_iter().for_each(|(label, value)| drop(of_it.entry(label).or_default().insert(value)));
+        for (label, value) in labels {
+            of_it.entry(label).or_default().insert(value);
+        }
     }
     // Prometheus' own, for each target.
     values.insert("up".to_owned(), BTreeMap::new());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{LIMIT, SHORT, calls_at_once, configuration, connected_and_expired, expired, recovers};
-use crate::support::{AuthorizationServer, Keyferry, Person, Redis, until};
+use crate::support::{AuthorizationServer, Keyferry, Metrics, Person, Redis, until};
 
 #[tokio::test]
 async fn for_a_thousand_calls_in_one_process() {
@@ -33,6 +33,12 @@ async fn for_a_thousand_calls_in_two_processes_over_one_redis() {
 
     calls_at_once(&[&first, &second], 1000).await;
 
+    let pages = [Metrics::of(&first).await, Metrics::of(&second).await];
+    let refreshes = ["refreshed", "kept", "refused", "failed"].map(|outcome| {
+        let labels = [("integration", "acme"), ("outcome", outcome)];
+        pages.iter().map(|page| page.value("keyferry_refreshes_total", &labels)).sum::<f64>()
+    });
+    assert!(refreshes[0] == 1.0 && refreshes[1] <= 1.0 && refreshes[2..] == [0.0, 0.0], "{refreshes:?}");
     assert_eq!(server.count("/token/refresh_token").await, 1);
     assert_eq!(server.count("/api/401").await, 0);
     assert_eq!(server.count("/grants_revoked").await, 0);
