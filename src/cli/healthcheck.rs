@@ -42,7 +42,8 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
         Some(address) => address,
         None => configured(arguments.config, environment)?,
     };
-    let (path, good, bad) = if arguments.live { ("/healthz", "alive", "not alive") } else { ("/readyz", "ready", "not ready") };
+    let (path, good, bad) =
+        if arguments.live { ("/healthz", "alive", "not alive") } else { ("/readyz", "ready", "not ready") };
     let asked = tokio::time::timeout(PATIENCE, get(address, path)).await;
     let answer =
         asked.map_err(|_| Failure::other(format!("{address} did not answer within {} s", PATIENCE.as_secs())))?;
@@ -73,7 +74,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
+async fn get(
+    address: SocketAddr,
+    path: &str,
+) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
