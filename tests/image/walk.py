@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A person at http://localhost:8080: logs in at the sample application, connects at the make-believe Notion, sees her pages.
 
-With KEYFERRY_KEY in the environment also what the application's own program does: calls the provider with its key.
+With a KEYFERRY_KEY_FILE also what the application's own program does: calls the provider with its key.
 It needs nothing but Python, so that it can be run in the application's container. `walk.py connected` is a second
 visit, for which the connection has to be there already.
 """
@@ -27,6 +27,8 @@ def ask(address, form=None, body=None, **headers):
     data = json.dumps(body).encode() if body is not None else urlencode(form).encode() if form is not None else None
     if body is not None:
         headers["content_type"] = "application/json"
+    if data is not None and "authorization" not in headers:
+        headers["origin"] = HERE
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         with browser.open(Request(urljoin(HERE, address), data, headers), timeout=20) as answer:
@@ -60,7 +62,9 @@ found = json.loads(expect(200, ask(SEARCH, body={"page_size": 10})))
 assert len(found["results"]) == 2, found
 print("a person connects and sees her pages")
 
-if key := os.environ.get("KEYFERRY_KEY"):
+if path := os.environ.get("KEYFERRY_KEY_FILE"):
+    with open(path) as file:
+        key = file.read().strip()
     browser = build_opener(ProxyHandler({}))
     person = {"keyferry_org": "analytical", "keyferry_user": "ada"}
     found = json.loads(expect(200, ask(SEARCH, body={}, authorization=f"Bearer {key}", **person)))

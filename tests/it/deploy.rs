@@ -146,20 +146,27 @@ fn kubernetes() {
     for name in text.split(&format!("file:{}/", SECRETS[0])).skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(secret("keyferry").contains_key(name), "the Secret has no {name}");
     }
-    let mut environment = Vec::new();
-    for (container, of) in [(keyferry, "keyferry"), (application, "reading-list")] {
-        for variable in container["env"].as_array().expect("variables") {
-            let from = &variable["valueFrom"]["secretKeyRef"];
-            let Some(name) = from["name"].as_str() else { continue };
-            assert_eq!(name, of, "a container has its own secrets alone");
-            assert!(secret(name).contains_key(from["key"].as_str().expect("a key")), "{from}");
-            if of == "keyferry" {
-                let name = variable["name"].as_str().expect("a name").to_owned();
-                environment.push((name, format!("sha256:{}", "0".repeat(64))));
-            }
-        }
-    }
-    let config = loaded(text, Path::new(""), environment);
+    // Each container has its own secrets alone, and what stands for them in the files is refused.
+    let secret_of = |container: &Value| {
+        let volumes = pod["volumes"].as_array().expect("volumes");
+        let mounted = |volume: &&Value| {
+            let mounts = container["volumeMounts"].as_array().expect("mounts");
+            !volume["secret"].is_null() && mounts.iter().any(|mount| mount["name"] == volume["name"])
+        };
+        volumes.iter().filter(mounted).map(|volume| volume["secret"]["secretName"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(secret_of(keyferry), [json!("keyferry")]);
+    assert_eq!(secret_of(application), [json!("reading-list")]);
+    assert!(secret("reading-list").contains_key("caller-key"));
+    let request = |text: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("config.toml"), text).expect("a configuration");
+        config::load(LoadRequest { directory: folder.path().to_owned(), ..LoadRequest::default() })
+    };
+    let refused = request(text).err().expect("placeholders").to_string();
+    assert!(refused.contains("callers.reading-list.key_hash"), "{refused}");
+    let filled = text.replace("sha256:replace-me", &format!("sha256:{}", "0".repeat(64)));
+    let config = loaded(&filled, Path::new(""), Vec::new());
     let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     waits_long_enough(Duration::from_secs(grace), &config);
     assert!(!config.server.drain_delay.is_zero(), "the Service goes on to send requests for a while");
