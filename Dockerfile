@@ -24,12 +24,15 @@ RUN mkdir src \
 COPY build.rs build.rs
 COPY providers providers
 COPY src src
-# The stand-ins above are newer than the sources that a checkout brings. Names of hosts are looked up in /etc/hosts first,
-# where runtimes put `localhost` and what else they know.
+# The stand-ins above are newer than the sources that a checkout brings.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')" \
-    && mkdir -p /image/etc/keyferry /image/run/secrets /data \
+    && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')"
+
+# Beside the binary, the folders that are mounted, and where names are looked up: in /etc/hosts first, which most runtimes
+# put their own in place of. Without one, not even `localhost` would be found.
+RUN mkdir -p /image/etc/keyferry /image/run/secrets /data \
     && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+    && echo '127.0.0.1 localhost' > /image/etc/hosts \
     && cp target/*/release/keyferry /image/keyferry
 
 FROM scratch
