@@ -1,10 +1,11 @@
 # Keyferry in an image that holds one static binary and an empty folder for its store.
 #
 #   docker build -t keyferry .
-#   docker run -v ./config.toml:/etc/keyferry/config.toml:ro -v keyferry-data:/data -p 127.0.0.1:8080:8080 keyferry
+#   docker run --read-only --cap-drop all -v ./config.toml:/etc/keyferry/config.toml:ro -v keyferry:/data \
+#       -p 127.0.0.1:8080:8080 keyferry
 #
-# In a container it listens on 0.0.0.0:8080, for which config.toml has to name callers, and store.url is a Redis or
-# "file:/data/keyferry.redb".
+# In a container server.listen is "0.0.0.0:8080", for which config.toml has to name callers or a login; store.url is a
+# Redis or "file:/data/keyferry.redb"; secrets are files: "file:/run/secrets/NAME". deploy/README.md has whole examples.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -25,16 +26,31 @@ COPY providers providers
 COPY src src
 # The stand-ins above are newer than the sources that a checkout brings.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')" \
-    && mkdir -p /image/data \
+    && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')"
+
+# Beside the binary, the folders that are mounted, and where names are looked up: in /etc/hosts first, which most runtimes
+# put their own in place of. Without one, not even `localhost` would be found.
+RUN mkdir -p /image/etc/keyferry /image/run/secrets /data \
+    && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+    && echo '127.0.0.1 localhost' > /image/etc/hosts \
     && cp target/*/release/keyferry /image/keyferry
 
 FROM scratch
-COPY --from=build --chown=65532:65532 /image /
+LABEL org.opencontainers.image.title="Keyferry" \
+      org.opencontainers.image.description="An OAuth broker that runs beside your application" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.source="https://github.com/keyferry/keyferry" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /image /
+# The one place that it writes to, and only with a store in a file.
+COPY --from=build --chown=65532:65532 /data /data
+VOLUME /data
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# Asks where server.admin_listen is by default instead of reading the configuration: a mistake in a file that is being
+# edited, which the running process does not take over, is no illness.
 HEALTHCHECK --interval=30s --timeout=6s --start-period=5s \
-    CMD ["/keyferry", "healthcheck", "--config", "/etc/keyferry/config.toml"]
+    CMD ["/keyferry", "healthcheck", "--address", "127.0.0.1:8081"]
 ENTRYPOINT ["/keyferry"]
 CMD ["serve", "--config", "/etc/keyferry/config.toml"]

@@ -20,6 +20,10 @@ doc:
 deny:
     tests/run deny
 
+# The container image, built and run as deploy/ has it
+image:
+    tests/run image
+
 # The tests; takes arguments of `cargo nextest run`, such as `just test connect::`
 test *ARGS:
     tests/run tools test {{ARGS}}

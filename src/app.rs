@@ -4,6 +4,7 @@
 mod fixed;
 mod parts;
 mod reload;
+mod supervisor;
 mod watcher;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use crate::store::{Store, StoreError};
 use crate::upstream::SetupError;
 
 pub use self::reload::Reloading;
+pub use self::supervisor::Supervisor;
 
 /// Why the sidecar does not run, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,7 @@ pub struct Running {
     /// What the configuration was at the start, as far as it is needed to follow its changes.
     started_by: Option<reload::StartedBy>,
     reloading: Option<JoinHandle<()>>,
+    supervisor: Supervisor,
     stop: watch::Sender<bool>,
     stop_admin: watch::Sender<bool>,
     serving: JoinHandle<Drained>,
@@ -124,7 +127,8 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
         tokio::spawn(listen::serve(listener, options, open, handle, raised(admin_stopped)));
     }
     let started_by = Some(started_by);
-    Ok(Running { address, admin_address, parts, started_by, reloading: None, stop, stop_admin, serving })
+    let (supervisor, reloading) = (Supervisor::default(), None);
+    Ok(Running { address, admin_address, parts, started_by, reloading, supervisor, stop, stop_admin, serving })
 }
 
 impl Running {
@@ -146,6 +150,7 @@ impl Running {
     /// From now on changes of the configuration are taken over. Nothing is done when it is followed already.
     pub fn follow(&mut self, reloading: Reloading) {
         if let Some(started_by) = self.started_by.take() {
+            self.supervisor = reloading.supervisor.clone();
             self.reloading = Some(reload::follow(Arc::clone(&self.parts), started_by, reloading));
         }
     }
@@ -156,6 +161,7 @@ impl Running {
         let (service, broker) = (self.parts.service.load_full(), &self.parts.broker);
         let (drain, drain_delay) = (service.settings().drain, service.settings().drain_delay);
         service.process().begin_drain();
+        self.supervisor.stopping(drain_delay + drain + broker.longest_duty());
         if let Some(reloading) = self.reloading {
             reloading.abort();
         }

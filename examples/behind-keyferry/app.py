@@ -7,6 +7,8 @@ It was written without Keyferry in mind, save that its page reads /integrations/
 import json
 import os
 import secrets
+import signal
+import sys
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,4 +69,6 @@ class Application(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    # The first process of a container is not ended by a signal that it has no word for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), 3000), Application).serve_forever()

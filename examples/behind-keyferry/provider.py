@@ -9,6 +9,8 @@ import html
 import json
 import os
 import secrets
+import signal
+import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -89,4 +91,6 @@ class Provider(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    # The first process of a container is not ended by a signal that it has no word for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     ThreadingHTTPServer((os.environ.get("HOST", "127.0.0.1"), 8090), Provider).serve_forever()

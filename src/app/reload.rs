@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::fixed::Fixed;
 use super::parts::{self, Parts, Prepared};
+use super::supervisor::Supervisor;
 use super::watcher::Watcher;
 use crate::broker::Changes;
 use crate::config::{self, Config, LoadRequest, Loaded, Problem, Sources};
@@ -34,6 +35,8 @@ pub struct Reloading {
     pub logs: Logs,
     /// A message for each SIGHUP.
     pub hangups: mpsc::Receiver<()>,
+    /// Who is told of each.
+    pub supervisor: Supervisor,
 }
 
 /// The configuration of the start, as far as it is compared with later ones.
@@ -57,6 +60,7 @@ struct Reloader {
     parts: Arc<Parts>,
     request: LoadRequest,
     logs: Logs,
+    supervisor: Supervisor,
     watcher: Watcher,
     fixed: Fixed,
     /// What was read at the start.
@@ -76,7 +80,7 @@ struct InForce {
 
 /// Begins to follow.
 pub(super) fn follow(parts: Arc<Parts>, started_by: StartedBy, reloading: Reloading) -> JoinHandle<()> {
-    let Reloading { request, sources, logs, hangups } = reloading;
+    let Reloading { request, sources, logs, hangups, supervisor } = reloading;
     let StartedBy { fixed, server, net, log } = started_by;
     let mut watcher = Watcher::new();
     watcher.follow(sources.clone());
@@ -84,7 +88,7 @@ pub(super) fn follow(parts: Arc<Parts>, started_by: StartedBy, reloading: Reload
     parts.service.load().process().reloads().answered_by(asking);
     let first = sources.clone();
     let in_force = InForce { sources, server, net, log };
-    let reloader = Reloader { parts, request, logs, watcher, fixed, first, in_force, is_refused: false };
+    let reloader = Reloader { parts, request, logs, supervisor, watcher, fixed, first, in_force, is_refused: false };
     tokio::spawn(reloader.run(asked, hangups))
 }
 
@@ -96,7 +100,12 @@ impl Reloader {
                 Some(()) = hangups.recv() => (Cause::Signal, None),
                 () = self.watcher.changed() => (Cause::Files, None),
             };
+            self.supervisor.reloading();
             let outcome = self.reload(cause).await;
+            self.supervisor.ready(match outcome {
+                Reloaded::Good { .. } => "serving, with the configuration as it is in its files",
+                Reloaded::Refused(_) => "serving; the configuration has mistakes, and the one before stays in force",
+            });
             self.parts.service.load().process().reloads().count(&outcome, self.parts.broker.now());
             if let Some(answer) = answer {
                 // Whoever asked may have gone away.

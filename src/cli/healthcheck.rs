@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::admin::address;
+use super::admin;
 use super::terminal::say;
 use super::{Environment, Failure, Outcome};
 
@@ -31,29 +31,38 @@ pub(super) struct Arguments {
     /// Ask here instead of at server.admin_listen
     #[arg(long, value_name = "ADDRESS:PORT")]
     address: Option<SocketAddr>,
+
+    /// Ask only whether the process lives (GET /healthz): what a supervisor restarts it for
+    #[arg(long)]
+    live: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let address = match arguments.address {
         Some(address) => address,
-        None => address(arguments.config, environment)?,
+        None => admin::address(arguments.config, environment)?,
     };
-    let asked = tokio::time::timeout(PATIENCE, readiness(address)).await;
+    let (path, good, bad) =
+        if arguments.live { ("/healthz", "alive", "not alive") } else { ("/readyz", "ready", "not ready") };
+    let asked = tokio::time::timeout(PATIENCE, get(address, path)).await;
     let answer =
         asked.map_err(|_| Failure::other(format!("{address} did not answer within {} s", PATIENCE.as_secs())))?;
     let (status, reason) = answer.map_err(|error| Failure::other(format!("{address} cannot be asked: {error}")))?;
     if status == StatusCode::OK {
-        say("ready");
+        say(good);
         return Ok(());
     }
-    Err(Failure::other(format!("not ready: {address} answered {}: {}", status.as_u16(), reason.trim())))
+    Err(Failure::other(format!("{bad}: {address} answered {}: {}", status.as_u16(), reason.trim())))
 }
 
-async fn readiness(address: SocketAddr) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
+async fn get(
+    address: SocketAddr,
+    path: &str,
+) -> Result<(StatusCode, String), Box<dyn std::error::Error + Send + Sync>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get("/readyz").header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header(header::HOST, address.to_string()).body(Empty::<Bytes>::new())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = Limited::new(body, 4096).collect().await?.to_bytes();
     let plain = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use super::{Environment, Failure, Outcome};
-use crate::app::{self, Reloading, Running, StartError};
+use crate::app::{self, Reloading, Running, StartError, Supervisor};
 use crate::clock::Clock;
 use crate::config::{self, Config, LoadRequest, Loaded, Override};
 use crate::telemetry;
@@ -57,6 +57,7 @@ where
     let unheard = |error| Failure::other(format!("signals cannot be listened for: {error}"));
     // Before everything else: from here on SIGHUP means another look and not the end.
     let hangups = hangups().map_err(unheard)?;
+    let supervised_at = environment.get("NOTIFY_SOCKET").map(str::to_owned);
     let request = arguments.request(environment);
     let Loaded { config, sources } = config::load_with_sources(request.clone());
     let config = config?;
@@ -67,7 +68,9 @@ where
     }
     let stopped = stop().map_err(unheard)?;
     let mut running = start(config).await?;
-    running.follow(Reloading { request, sources, logs, hangups });
+    let supervisor = Supervisor::at(supervised_at.as_deref());
+    running.follow(Reloading { request, sources, logs, hangups, supervisor: supervisor.clone() });
+    supervisor.ready("serving");
     stopped.await;
     tracing::info!("stopping; a second signal ends it at once");
     running.drain().await;

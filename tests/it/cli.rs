@@ -153,6 +153,8 @@ async fn healthcheck_is_an_exit_code() {
     let admin = keyferry.admin().to_string();
     let (code, out, err) = Typed::new(&["healthcheck", "--address", &admin]).run().await;
     assert_eq!((code, out.as_str(), err.as_str()), (0, "ready\n", ""));
+    let (code, out, err) = Typed::new(&["healthcheck", "--address", &admin, "--live"]).run().await;
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "alive\n", ""));
 
     let config = format!("[server]\nadmin_listen = \"{admin}\"\n");
     let (code, _, _) = Typed::new(&["healthcheck"]).config(&config).run().await;

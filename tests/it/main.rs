@@ -1,6 +1,7 @@
 //! One test binary: one link, and no file that is run by accident. Each module is named here.
 
 mod config; // every mistake and its sentence, precedence, the sample
+mod deploy; // image, compose, Kubernetes and systemd: their files agree, and a supervisor is told
 mod examples; // what the examples show is so
 mod layers; // a module names only lower ones
 mod readme; // every key explained, every block of TOML loads
