@@ -65,7 +65,7 @@ enum Command {
     Items(items::Arguments),
     /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
-    /// Print a JSON Schema of config.toml or of provider files, for editors
+    /// Print a JSON Schema of config.toml or of provider files, for editors; or every key of config.toml for people
     Schema(schema::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
@@ -107,10 +107,7 @@ where
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
         Command::Providers(arguments) => providers::run(arguments, environment).await,
-        Command::Schema(arguments) => {
-            schema::run(&arguments);
-            Ok(())
-        }
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
     };
