@@ -19,7 +19,8 @@ const CACHE: Duration = Duration::from_secs(5);
 
 /// Reads the table. `has_callers` says that somebody else than the application's users may call.
 pub(super) fn read(table: &mut Table<'_>, has_callers: bool, allow_http: bool) -> App {
-    let doc = "The application behind us: everything that is not /integrations or /proxy goes there. Dialled as written.";
+    let doc =
+        "The application behind us: everything that is not /integrations or /proxy goes there. Dialled as written.";
     let upstream = table.parsed_as("upstream", Kind::Url, doc, upstream);
     table.for_example("upstream", "http://127.0.0.1:3000");
     let doc = "Whether readiness fails with the store, though the application needs none.";

@@ -43,17 +43,26 @@ fn one(name: &str, table: &mut Table<'_>) -> Option<ReadCaller> {
     if !table.has("key") {
         table.need("key_hash", HASH_REMEDY);
     }
-    let orgs = allowed(table, "orgs", "Organisations it may name; [\"*\"] for all, as without it, which is warned of.", true, |text| {
-        Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string()))
-    });
-    let users = allowed(table, "users", "Users it may name; [\"*\"] for all, as without it, which is warned of.", true, |text| {
-        User::parse(text).map_err(|error| not_a("a user", text, &error.to_string()))
-    });
+    let orgs = allowed(
+        table,
+        "orgs",
+        "Organisations it may name; [\"*\"] for all, as without it, which is warned of.",
+        true,
+        |text| Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string())),
+    );
+    let users = allowed(
+        table,
+        "users",
+        "Users it may name; [\"*\"] for all, as without it, which is warned of.",
+        true,
+        |text| User::parse(text).map_err(|error| not_a("a user", text, &error.to_string())),
+    );
     let doc = "Integrations it may use; [\"*\"] for all, as without it, which is warned of.";
     let integrations = allowed(table, "integrations", doc, true, |text| {
         IntegrationName::parse(text).map_err(|error| not_a("an integration's name", text, &error.to_string()))
     });
-    let methods = allowed(table, "methods", "Methods of its proxied calls, and of nothing else; by default all.", false, method);
+    let methods =
+        allowed(table, "methods", "Methods of its proxied calls, and of nothing else; by default all.", false, method);
     for (name, some) in [("orgs", "*"), ("users", "*"), ("integrations", "work"), ("methods", "GET")] {
         table.for_example(name, [some].as_slice());
     }

@@ -15,7 +15,8 @@ use serde_json::Value as Json;
 use super::{Key, Kind, keys};
 
 /// What stands for a name of the author's choice in examples.
-const NAMES: [(&str, &str); 2] = [("integrations.<name>", "integrations.work"), ("callers.<name>", "callers.crm-backend")];
+const NAMES: [(&str, &str); 2] =
+    [("integrations.<name>", "integrations.work"), ("callers.<name>", "callers.crm-backend")];
 
 /// What a region of the page begins with, before the table's name.
 const BEGIN: &str = "<!-- keys of [";
@@ -83,9 +84,8 @@ impl Table<'_> {
 
     /// Every key with a value that could stand there.
     fn example(&self) -> String {
-        let header = NAMES.iter().fold(self.name.clone(), |name, (placeholder, stand_in)| {
-            name.replace(placeholder, stand_in)
-        });
+        let header =
+            NAMES.iter().fold(self.name.clone(), |name, (placeholder, stand_in)| name.replace(placeholder, stand_in));
         let width = self.keys.iter().map(|key| last(&key.path).len()).max().unwrap_or(0);
         let mut text = format!("```toml keys\n[{header}]\n");
         for key in &self.keys {
@@ -138,13 +138,8 @@ fn holds(kind: &Kind) -> String {
         Kind::TextTable => "a table of texts".into(),
         Kind::SecretTables => "tables of secrets".into(),
         Kind::Value | Kind::Anything => "any value".into(),
-        Kind::Members(_)
-        | Kind::ValueTable
-        | Kind::AnyTable
-        | Kind::Table
-        | Kind::Tables { .. }
-        | Kind::DefaultsOf(_) => "a table".into(),
         Kind::TableList { .. } => "a list of tables".into(),
+        _ => "a table".into(),
     }
 }
 
@@ -164,14 +159,7 @@ fn usual(kind: &Kind) -> Json {
         Kind::OneOrMore(kind) => usual(kind),
         Kind::Either(kinds) => kinds.first().map_or(Json::Null, usual),
         Kind::Text | Kind::Path | Kind::Value | Kind::Anything => "…".into(),
-        Kind::Members(_)
-        | Kind::TextTable
-        | Kind::SecretTables
-        | Kind::ValueTable
-        | Kind::AnyTable
-        | Kind::Table
-        | Kind::Tables { .. }
-        | Kind::DefaultsOf(_) => Json::Object(serde_json::Map::new()),
+        _ => Json::Object(serde_json::Map::new()),
     }
 }
 
@@ -181,7 +169,8 @@ fn toml(value: &Json) -> String {
         Json::Array(values) => format!("[{}]", values.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Json::Object(members) if members.is_empty() => "{}".into(),
         Json::Object(members) => {
-            let members: Vec<String> = members.iter().map(|(name, value)| format!("{name} = {}", toml(value))).collect();
+            let members: Vec<String> =
+                members.iter().map(|(name, value)| format!("{name} = {}", toml(value))).collect();
             format!("{{ {} }}", members.join(", "))
         }
         other => other.to_string(),

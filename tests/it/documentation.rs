@@ -178,7 +178,9 @@ fn the_examples_of_the_reference_load() {
     for made in ["providers", "tls"] {
         fs::create_dir(folder.path().join(made)).expect("the folder can be written");
     }
-    for file in ["corporate-ca.pem", "redis-ca.pem", "redis-client.pem", "redis-client.key", "tls/cert.pem", "tls/key.pem"] {
+    for file in
+        ["corporate-ca.pem", "redis-ca.pem", "redis-client.pem", "redis-client.key", "tls/cert.pem", "tls/key.pem"]
+    {
         fs::write(folder.path().join(file), "").expect("the folder can be written");
     }
     // What the example's integration needs its provider to be.
@@ -190,7 +192,10 @@ fn the_examples_of_the_reference_load() {
     for left_out in ["[app.identity]\n", "[app.identity.jwt]\n"] {
         let texts = shown.iter().filter(|block| !block.text.starts_with(left_out));
         let text: String = texts.map(|block| block.text.as_str()).collect();
-        let text = text.replace("\"file:/run/secrets/store-key-new\", \"file:/run/secrets/store-key\"", "\"env:KEYFERRY_STORE_KEY\"");
+        let text = text.replace(
+            "\"file:/run/secrets/store-key-new\", \"file:/run/secrets/store-key\"",
+            "\"env:KEYFERRY_STORE_KEY\"",
+        );
         fs::write(folder.path().join("config.toml"), &text).expect("the folder can be written");
         if let Err(problems) = load_in(folder.path()) {
             panic!("without {left_out}{problems}");
@@ -274,7 +279,8 @@ fn every_link_leads_somewhere() {
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for target in targets.filter(|target| !target.contains("://")) {
             let (path, place) = target.split_once('#').unwrap_or((target, ""));
-            let path = if path.is_empty() { repository().join(&page.path) } else { repository().join(folder).join(path) };
+            let path =
+                if path.is_empty() { repository().join(&page.path) } else { repository().join(folder).join(path) };
             match fs::read_to_string(&path) {
                 Ok(there) if !place.is_empty() && !headings(&there).iter().any(|heading| heading == place) => {
                     faults.push(format!("{}: {target} has no such heading", page.path));
