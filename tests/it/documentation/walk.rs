@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::block::{Block, Page, repository};
 use super::same::{difference, matches, missing_line};
@@ -39,42 +40,59 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Whom the open mode takes a person for who is not named.
 const DEFAULT: Person = Person { org: "default", user: "default" };
 
+/// Each in a folder of its own.
 #[tokio::test]
-async fn the_first_page() {
-    let mut walk = Walk::from_nothing(&Integration::hubspot()).await;
+async fn pages_that_begin_with_nothing() {
+    let mut walk = Walk::new(None).await;
+    walk.from_nothing();
     walk.page("README.md").await;
     assert!(walk.last_output.contains("\"type\":\"Contact\""), "{}", walk.last_output);
+
+    walk.from_nothing();
+    // The page's example of the vendor's page, in the names of its own file.
+    let example = r#"{"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3600}"#;
+    walk.write("example.json", example);
+    walk.page("docs/providers.md").await;
+
+    walk.from_nothing();
+    walk.copy("examples/notion-sdk");
+    walk.environment.push(("KEYFERRY_KEY".to_owned(), "nothing".to_owned()));
+    walk.page("examples/notion-sdk/README.md").await;
+
+    walk.from_nothing();
+    walk.copy("examples/assessment");
+    walk.page("examples/assessment/README.md").await;
 }
 
 #[tokio::test]
-async fn connecting() {
+async fn pages_about_one_that_runs() {
+    let (key, hash) = Keyferry::new_key().await;
+    let configuration = Configuration::new().store("url = \"file:data/keyferry.redb\"");
+    let mut walk = Walk::new(Some(configuration.server(&format!("admin_key_hash = \"{hash}\"")))).await;
+    let redis = Server::start(&[]);
+    walk.words.insert("redis.internal:6379", format!("127.0.0.1:{}", redis.port));
+    let more = [("ADMIN_KEY", key), ("REDIS_PASSWORD", "of-the-page".to_owned())];
+    walk.environment.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    walk.server.fault(hub_patch()).await;
+    walk.running().connect("hubspot", DEFAULT).await;
+
+    walk.page("docs/calling.md").await;
+    walk.page("docs/items.md").await;
+    walk.page("docs/operations.md").await;
+    // What was put back is what was copied.
+    walk.running().call("hubspot", "/crm/v3/objects/contacts?limit=1", DEFAULT).await.expect(200);
+}
+
+#[tokio::test]
+async fn pages_about_one_with_keys() {
     let key = Keyferry::new_key().await;
-    let mut walk = Walk::beside(Configuration::new().caller(&key)).await;
+    let mut walk = Walk::new(Some(Configuration::new().caller(&key))).await;
     walk.page("docs/connect.md").await;
 }
 
-#[tokio::test]
-async fn calling_and_items() {
-    let mut walk = Walk::beside(Configuration::new()).await;
-    walk.connect().await;
-    walk.page("docs/calling.md").await;
-    walk.page("docs/items.md").await;
-}
-
-#[tokio::test]
-async fn operations() {
-    let (key, hash) = Keyferry::new_key().await;
-    let configuration = Configuration::new().store("url = \"file:data/keyferry.redb\"");
-    let mut walk = Walk::beside(configuration.server(&format!("admin_key_hash = \"{hash}\""))).await;
-    let redis = Server::start(&[]);
-    walk.words.insert("redis.internal:6379", format!("127.0.0.1:{}", redis.port));
-    walk.environment.extend([("ADMIN_KEY", key), ("REDIS_PASSWORD", "of-the-page".to_owned())]);
-    walk.connect().await;
-    walk.page("docs/operations.md").await;
-    // What was put back is what was copied.
-    let (keyferry, _) = walk.beside.as_ref().expect("it runs");
-    keyferry.call("hubspot", "/crm/v3/objects/contacts?limit=1", DEFAULT).await.expect(200);
-    // The line for the user of Redis is the one that the store's tests run with.
+/// The line for the user of Redis is the one that the store says, and that its tests run with.
+#[test]
+fn the_rights_at_redis_are_those_that_suffice() {
     let rights = "+get +set +del +pttl +eval +scan +ping +publish +subscribe";
     for path in ["docs/operations.md", "src/store.rs", "tests/it/redis_servers.rs"] {
         let text = fs::read_to_string(repository().join(path)).expect("a file");
@@ -83,43 +101,18 @@ async fn operations() {
     }
 }
 
-#[tokio::test]
-async fn a_provider_file_from_zero() {
-    let mut walk = Walk::from_nothing(&Integration::hubspot()).await;
-    // The page's example of the vendor's page, in the names of its own file.
-    let example =
-        "{\"access_token\": \"a\", \"refresh_token\": \"r\", \"token_type\": \"bearer\", \"expires_in\": 3600}";
-    fs::write(walk.folder().join("example.json"), example).expect("the folder can be written");
-    walk.page("docs/providers.md").await;
-}
-
-#[tokio::test]
-async fn a_back_end_that_calls_notion() {
-    let mut walk = Walk::from_nothing(&Integration::notion()).await;
-    walk.copy("examples/notion-sdk");
-    walk.environment.push(("KEYFERRY_KEY", "nothing".to_owned()));
-    walk.page("examples/notion-sdk/README.md").await;
-}
-
-#[tokio::test]
-async fn a_front_end_that_people_know() {
-    let mut walk = Walk::from_nothing(&Integration::hubspot()).await;
-    walk.copy("examples/assessment");
-    walk.page("examples/assessment/README.md").await;
-}
-
 /// Where a page is followed.
 struct Walk {
-    folder: tempfile::TempDir,
+    folder: TempDir,
     /// Programs that go before the system's.
-    programs: tempfile::TempDir,
+    programs: TempDir,
     server: AuthorizationServer,
     vendors: Vendors,
     /// A Keyferry that ran before the page began.
     beside: Option<(Keyferry, reqwest::Client)>,
     /// What the page itself has started.
     started: Option<Process>,
-    environment: Vec<(&'static str, String)>,
+    environment: Vec<(String, String)>,
     /// Words of the pages, and what is said instead.
     words: BTreeMap<&'static str, String>,
     last_output: String,
@@ -127,35 +120,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// On a page that begins with nothing: no Keyferry runs. `integration` is at the peers instead of at its vendor.
-    async fn from_nothing(integration: &Integration) -> Self {
-        let mut walk = Self::new(None).await;
-        let name = integration.name.to_ascii_uppercase();
-        let folder = walk.folder.path().join("providers");
-        fs::create_dir(&folder).expect("the folder can be written");
-        let file = integration.file(&walk.server, walk.vendors.url());
-        fs::write(folder.join(format!("here-{}.toml", integration.name)), file).expect("the folder can be written");
-        let port = Port::reserve().number();
-        let key = |key: &str| -> &'static str { format!("KEYFERRY_INTEGRATIONS__{name}__{key}").leak() };
-        walk.environment.extend([
-            (key("PROVIDER"), format!("here-{}", integration.name)),
-            (key("SCOPES"), "openid,offline_access".to_owned()),
-            ("KEYFERRY_SERVER__PROVIDERS_DIR", "providers".to_owned()),
-            ("KEYFERRY_SERVER__LISTEN", format!("127.0.0.1:{port}")),
-            ("KEYFERRY_SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
-            ("KEYFERRY_URL", format!("http://localhost:{port}")),
-        ]);
-        walk.words.insert("localhost:8080", format!("localhost:{port}"));
-        walk
-    }
-
-    /// On a page that is about a Keyferry which runs.
-    async fn beside(configuration: Configuration) -> Self {
-        let mut walk = Self::new(Some(configuration)).await;
-        walk.look_around();
-        walk
-    }
-
+    /// Beside a Keyferry of this configuration that runs, or none.
     async fn new(configuration: Option<Configuration>) -> Self {
         let server = AuthorizationServer::start().await;
         let vendors = Vendors::start(&server).await;
@@ -166,33 +131,50 @@ impl Walk {
             }
             None => None,
         };
-        let [folder, programs] = [(); 2].map(|()| tempfile::tempdir().expect("the temporary folder can be written"));
-        symlink(env!("CARGO_BIN_EXE_keyferry"), programs.path().join("keyferry")).expect("a link");
-        // A newcomer sees a failure that curl by itself takes for a success.
-        let curl = programs.path().join("curl");
-        fs::write(&curl, "#!/bin/sh\nexec /usr/bin/curl --silent --show-error --fail-with-body \"$@\"\n")
-            .expect("a file");
-        fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let words = BTreeMap::from([
-            ("cargo run -- demo", "keyferry demo --port 0".to_owned()),
-            ("your client id", Client::POST.id.to_owned()),
-            ("_CLIENT_ID=…", format!("_CLIENT_ID='{}'", Client::POST.id)),
-            ("_CLIENT_SECRET=…", format!("_CLIENT_SECRET='{}'", Client::POST.secret)),
-            ("https://app.example.com/connected", RETURN_TO.to_owned()),
-        ]);
-        let (environment, last_output) = (Vec::new(), String::new());
-        Self {
-            folder,
-            programs,
+        let mut walk = Self {
+            folder: folder(),
+            programs: programs(),
             server,
             vendors,
             beside,
             started: None,
-            environment,
-            words,
-            last_output,
+            environment: Vec::new(),
+            words: BTreeMap::from([
+                ("cargo run -- demo", "keyferry demo --port 0".to_owned()),
+                ("your client id", Client::POST.id.to_owned()),
+                ("_CLIENT_ID=…", format!("_CLIENT_ID='{}'", Client::POST.id)),
+                ("_CLIENT_SECRET=…", format!("_CLIENT_SECRET='{}'", Client::POST.secret)),
+                ("https://app.example.com/connected", RETURN_TO.to_owned()),
+            ]),
+            last_output: String::new(),
             last_answer: None,
+        };
+        walk.look_around();
+        walk
+    }
+
+    /// Another folder, in which nothing runs and nothing is; only that what the pages call HubSpot and Notion is at the
+    /// peers.
+    fn from_nothing(&mut self) {
+        self.started = None;
+        self.folder = folder();
+        self.environment.clear();
+        for integration in [Integration::hubspot(), Integration::notion()] {
+            let (provider, name) = (format!("here-{}", integration.name), integration.name.to_ascii_uppercase());
+            let file = integration.file(&self.server, self.vendors.url());
+            self.write(&format!("providers/{provider}.toml"), &file);
+            let keys = [("PROVIDER", provider), ("SCOPES", "openid,offline_access".to_owned())];
+            let keys = keys.map(|(key, value)| (format!("KEYFERRY_INTEGRATIONS__{name}__{key}"), value));
+            self.environment.extend(keys);
         }
+        let port = Port::reserve().number();
+        let server = [
+            ("KEYFERRY_SERVER__LISTEN", format!("127.0.0.1:{port}")),
+            ("KEYFERRY_SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+            ("KEYFERRY_URL", format!("http://localhost:{port}")),
+        ];
+        self.environment.extend(server.map(|(name, value)| (name.to_owned(), value)));
+        self.words.insert("localhost:8080", format!("localhost:{port}"));
     }
 
     /// Learns where the Keyferry beside is.
@@ -205,15 +187,12 @@ impl Walk {
         if let Some(key) = keyferry.api_key() {
             self.words.insert("Bearer kf_…", format!("Bearer {key}"));
         }
-        self.environment.retain(|(name, _)| *name != "KEYFERRY_URL");
-        self.environment.push(("KEYFERRY_URL", keyferry.public_url().to_owned()));
+        self.environment.retain(|(name, _)| name != "KEYFERRY_URL");
+        self.environment.push(("KEYFERRY_URL".to_owned(), keyferry.public_url().to_owned()));
     }
 
-    /// Connects the account that the page takes for connected.
-    async fn connect(&self) {
-        let (keyferry, _) = self.beside.as_ref().expect("it runs");
-        self.server.fault(hub_patch()).await;
-        keyferry.connect("hubspot", DEFAULT).await;
+    fn running(&self) -> &Keyferry {
+        &self.beside.as_ref().expect("one runs beside this page").0
     }
 
     fn copy(&self, folder: &str) {
@@ -276,7 +255,7 @@ impl Walk {
         let mut command = Command::new("/bin/bash");
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.programs.path().display());
         command.args(["-euo", "pipefail", "-c", script]).current_dir(self.folder()).env_clear().env("PATH", path);
-        command.envs(self.environment.iter().map(|(name, value)| (*name, value)));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("NO_PROXY", "localhost,127.0.0.1");
         command
     }
@@ -365,13 +344,27 @@ impl Walk {
 
     async fn compare_item(&self, place: &str, text: &str) {
         let written: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
-        let (keyferry, _) = self.beside.as_ref().expect("it runs");
-        let list = keyferry.request_for("GET", "/integrations/hubspot/items", DEFAULT).send().await.expect(200).text();
+        let list =
+            self.running().request_for("GET", "/integrations/hubspot/items", DEFAULT).send().await.expect(200).text();
         let items = list.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let item = items.into_iter().find(|item| item["id"] == written["id"]);
         let item = item.unwrap_or_else(|| panic!("{place}: no item has that id in\n{list}"));
         assert_eq!(serde_json::to_string(&item).ok(), serde_json::to_string(&written).ok(), "{place}");
     }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("the temporary folder can be written")
+}
+
+/// What is typed without a path: the built program, and a `curl` that does not take a refusal for a success.
+fn programs() -> TempDir {
+    let programs = folder();
+    symlink(env!("CARGO_BIN_EXE_keyferry"), programs.path().join("keyferry")).expect("a link");
+    let curl = programs.path().join("curl");
+    fs::write(&curl, "#!/bin/sh\nexec /usr/bin/curl --silent --show-error --fail-with-body \"$@\"\n").expect("a file");
+    fs::set_permissions(&curl, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    programs
 }
 
 /// What the container blocks are run by finds as many as there are.
