@@ -78,7 +78,7 @@ enum Command {
     Store(store::Arguments),
     /// The providers that are known; a file for a new one
     Providers(providers::Arguments),
-    /// Print a JSON Schema of config.toml or of provider files, for editors
+    /// Print a JSON Schema of config.toml or of provider files, for editors; or every key of config.toml for people
     Schema(schema::Arguments),
     /// API keys for back ends
     Keys(keys::Arguments),
@@ -127,10 +127,7 @@ where
         Command::People(arguments) => people::run(arguments, environment).await,
         Command::Store(arguments) => store::run(arguments, environment).await,
         Command::Providers(arguments) => providers::run(arguments, environment).await,
-        Command::Schema(arguments) => {
-            schema::run(&arguments);
-            Ok(())
-        }
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
         Command::Completions(arguments) => {

@@ -14,6 +14,7 @@ mod net;
 mod problem;
 mod provider;
 mod reader;
+mod reference;
 mod schema;
 mod secrets;
 mod server;
@@ -38,6 +39,7 @@ pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
 pub(crate) use self::merged::toml_text;
 pub use self::problem::{Problem, Problems};
 pub use self::reader::{Key, Kind};
+pub use self::reference::config_reference;
 pub use self::schema::{config_schema, provider_schema};
 #[cfg(test)]
 pub(crate) use self::sources::Reading;

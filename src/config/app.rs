@@ -19,8 +19,10 @@ const CACHE: Duration = Duration::from_secs(5);
 
 /// Reads the table. `has_callers` says that somebody else than the application's users may call.
 pub(super) fn read(table: &mut Table<'_>, has_callers: bool, allow_http: bool) -> App {
-    let doc = "The application behind us: everything that is not /integrations or /proxy goes there.";
+    let doc =
+        "The application behind us: everything that is not /integrations or /proxy goes there. Dialled as written.";
     let upstream = table.parsed_as("upstream", Kind::Url, doc, upstream);
+    table.for_example("upstream", "http://127.0.0.1:3000");
     let doc = "Whether readiness fails with the store, though the application needs none.";
     let require_store = table.boolean_or("require_store", doc, false);
     let has_upstream = table.has("upstream");
@@ -34,11 +36,15 @@ pub(super) fn read(table: &mut Table<'_>, has_callers: bool, allow_http: bool) -
 }
 
 fn identity(table: &mut Table<'_>, has_upstream: bool, allow_http: bool) -> Option<Identity> {
-    let doc = "A path of the application that answers JSON about whoever is logged in, and 401 when nobody is.";
+    let doc = "A path of the application that answers JSON about whoever is logged in, and 401 when nobody is; asked with \
+               the browser's own cookies and Authorization.";
     let path = table.parsed("whoami", doc, whoami);
     let doc = "A JSONPath to the organisation in that answer, or one name for everybody.";
     let org = table.parsed("org", doc, org);
     let user = table.parsed_as("user", Kind::JsonPath, "A JSONPath to the user in that answer.", user);
+    for (name, example) in [("whoami", "/api/me"), ("org", "$.org.id"), ("user", "$.id")] {
+        table.for_example(name, example);
+    }
     let cache = table.duration_or("cache", "How long an answer holds, for the same browser; \"0s\" for never.", CACHE);
     let doc = "Instead of whoami: a JSON Web Token that an issuer signed.";
     let token = table.optional_table("jwt", doc, |table| token(table, allow_http));
@@ -85,6 +91,18 @@ fn token(table: &mut Table<'_>, allow_http: bool) -> Option<LoginToken> {
     let algorithms =
         table.list_of("algorithms", Kind::Word(JwtAlgorithm::NAMES.map(|(name, _)| name).to_vec()), doc, algorithm);
 
+    let all = [
+        ("issuer", "https://login.example.com"),
+        ("audience", "crm"),
+        ("org", "$.org_id"),
+        ("user", "$.sub"),
+        ("jwks", "https://login.example.com/keys"),
+        ("cookie", "session"),
+    ];
+    for (name, example) in all {
+        table.for_example(name, example);
+    }
+    table.by_default("algorithms", ["RS256", "ES256"], |names| names.as_slice().into());
     for (name, remedy) in [("issuer", ISSUER), ("audience", AUDIENCE), ("org", ORG), ("user", USER)] {
         table.need(name, remedy);
     }

@@ -2,6 +2,7 @@
 
 use super::problem::{Fault, Place, did_you_mean, quoted};
 use super::reader::Table;
+use super::server::EXAMPLE_HASH;
 use crate::model::{Allowed, CallerName, CallerScope, IntegrationName, Org, User};
 use crate::server::{Caller, KeyHash};
 
@@ -37,21 +38,34 @@ fn one(name: &str, table: &mut Table<'_>) -> Option<ReadCaller> {
     table.later(&["key"], |_| Fault::new("holds a key in plain text", HASH_REMEDY));
     let doc = "The SHA-256 of the key, as `keyferry keys new` prints it.";
     let key_hash = table.parsed("key_hash", doc, key_hash);
+    table.for_example("key_hash", EXAMPLE_HASH);
     // A key in plain text is mistake enough.
     if !table.has("key") {
         table.need("key_hash", HASH_REMEDY);
     }
-    let orgs = allowed(table, "orgs", "Organisations it may name; [\"*\"] for all.", true, |text| {
-        Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string()))
-    });
-    let users = allowed(table, "users", "Users it may name; [\"*\"] for all.", true, |text| {
-        User::parse(text).map_err(|error| not_a("a user", text, &error.to_string()))
-    });
-    let doc = "Integrations it may use; [\"*\"] for all.";
+    let orgs = allowed(
+        table,
+        "orgs",
+        "Organisations it may name; [\"*\"] for all, as without it, which is warned of.",
+        true,
+        |text| Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string())),
+    );
+    let users = allowed(
+        table,
+        "users",
+        "Users it may name; [\"*\"] for all, as without it, which is warned of.",
+        true,
+        |text| User::parse(text).map_err(|error| not_a("a user", text, &error.to_string())),
+    );
+    let doc = "Integrations it may use; [\"*\"] for all, as without it, which is warned of.";
     let integrations = allowed(table, "integrations", doc, true, |text| {
         IntegrationName::parse(text).map_err(|error| not_a("an integration's name", text, &error.to_string()))
     });
-    let methods = allowed(table, "methods", "Methods of its proxied calls; by default all.", false, method);
+    let methods =
+        allowed(table, "methods", "Methods of its proxied calls, and of nothing else; by default all.", false, method);
+    for (name, some) in [("orgs", "*"), ("users", "*"), ("integrations", "work"), ("methods", "GET")] {
+        table.for_example(name, [some].as_slice());
+    }
     let integrations = integrations?;
     let named = integrations.named.clone();
     let scope = CallerScope {

@@ -8,6 +8,8 @@ mod signing_key;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::library::Library;
 use super::problem::{Fault, Place, Problem, did_you_mean, quoted};
 use super::provider;
@@ -62,24 +64,37 @@ fn one(name: &str, table: &mut Table<'_>, library: &Library, allow_http: bool) -
     }
     let doc = "The id of its provider; by default the integration's own name.";
     let provider_id = table.text("provider", doc);
+    table.for_example("provider", "acme");
     let client_id = table.secret("client_id", "The client identifier that the provider gave.");
+    table.for_example("client_id", "your client id");
     let client_secret =
         table.secret("client_secret", "The client secret that the provider gave; public clients have none.");
+    table.for_example("client_secret", "env:ACME_CLIENT_SECRET");
     let doc = "Client secrets for single values of a variable or of what the callback brings; `client_secret` holds for \
                all others.";
     let client_secrets = table.secret_tables("client_secrets", doc);
-    let doc = "The key that we sign with: PEM, or the JSON key file that the provider gave.";
+    table.for_example("client_secrets", json!({ "location": { "eu": "env:ACME_EU_CLIENT_SECRET" } }));
+    let doc = "The key that we sign with, where the provider wants signatures instead of a secret: PEM (PKCS#8), or the \
+               JSON key file that it gave.";
     let private_key = table.secret("private_key", doc);
+    table.for_example("private_key", "file:/run/secrets/acme.p8");
     let doc = "What the provider calls that key; by default as its JSON key file says.";
     let private_key_id = table.parsed("private_key_id", doc, provider::filled);
+    table.for_example("private_key_id", "2026-11");
     let doc = "Scopes to ask for; by default the provider file's.";
     let scopes = table.list("scopes", doc, provider::scope);
-    let variables = table.texts("variables", "Values for the provider's variables.");
+    table.for_example("scopes", ["contacts.read"].as_slice());
+    let doc = "Values for the provider's variables, such as a subdomain; those of secret ones may be \"env:NAME\" or \
+               \"file:PATH\".";
+    let variables = table.texts("variables", doc);
+    table.for_example("variables", json!({ "subdomain": "acme" }));
     let doc = "Sent as redirect_uri instead of our callback, for providers that register an alias.";
     let redirect_uri = table.parsed("redirect_uri", doc, redirect_uri);
+    table.for_example("redirect_uri", "Acme-App-Alias");
 
     let certificate = certificate::read(table);
-    let doc = "What becomes of proxied calls over their connection's rate budget: observe, delay or reject.";
+    let doc = "What becomes of proxied calls over their connection's rate budget: observe counts them, delay lets them wait \
+               for up to 10s, reject answers 429. The last two also stop calls for a while when the provider keeps failing.";
     let modes = [LimitMode::Observe, LimitMode::Delay, LimitMode::Reject].map(|mode| (mode.as_str(), mode));
     let limits = table.word_or("limits", doc, &modes, LimitMode::default());
 

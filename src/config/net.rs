@@ -14,9 +14,12 @@ use crate::upstream::{AllowedDestination, Settings};
 pub(super) fn read(table: &mut Table<'_>) -> Settings {
     let defaults = Settings::default();
     let ca_file = table.readable_file("ca_file", "PEM file with roots beside the compiled-in ones.");
+    table.for_example("ca_file", "corporate-ca.pem");
     let doc = "Hosts, addresses and ranges that may be dialled though they are not public.";
     let allow: Vec<AllowedDestination> =
         table.list("allow", doc, destination).into_iter().flatten().map(|(_, destination)| destination).collect();
+    table.none_by_default("allow");
+    table.for_example("allow", ["gitlab.internal", "10.0.0.0/8"].as_slice());
     let allow_http = table.boolean_or("allow_http", "Whether plain http may leave this machine.", defaults.allow_http);
     let proxy = proxy(table);
     let connect_timeout =
@@ -67,8 +70,10 @@ pub(super) fn read_log(table: &mut Table<'_>) -> telemetry::Settings {
     let defaults = telemetry::Settings::default();
     let doc = "How log lines are written; by default text on a terminal and json elsewhere.";
     let format = table.word("format", doc, &[("json", Format::Json), ("text", Format::Text)]);
-    let level = table.parsed("level", "What is logged: info, or for example keyferry=debug,warn.", level);
-    telemetry::Settings { format, level: level.unwrap_or(defaults.level) }
+    let level = table.parsed("level", "What is logged: error to trace, or for example keyferry=debug,warn.", level);
+    let level = level.unwrap_or(table.by_default("level", defaults.level, |level| level.as_str().into()));
+    table.for_example("level", "keyferry=debug,warn");
+    telemetry::Settings { format, level }
 }
 
 fn destination(text: &str) -> Result<AllowedDestination, Fault> {
@@ -91,7 +96,9 @@ fn destination(text: &str) -> Result<AllowedDestination, Fault> {
 fn proxy(table: &mut Table<'_>) -> Option<Secret> {
     const REMEDY: &str = "write for example `http://proxy.internal:3128`";
     let doc = "An HTTP proxy for everything outbound, dialled with CONNECT: http://[user:password@]host:port.";
-    let secret = match table.secret("proxy", doc)? {
+    let written = table.secret("proxy", doc);
+    table.for_example("proxy", "http://proxy.internal:3128");
+    let secret = match written? {
         Resolved::Found(secret) => secret,
         Resolved::Missing(why) => {
             table.mistake("proxy", format!("refers to a URL that is not there: {why}"), "set it or remove the key");

@@ -139,6 +139,16 @@ impl<'a> Table<'a> {
         default
     }
 
+    /// The same for a list that is empty then.
+    pub(super) fn none_by_default(&self, name: &str) {
+        self.by_default(name, (), |()| Json::Array(Vec::new()));
+    }
+
+    /// A value that could stand under the key that was just read, for descriptions.
+    pub(super) fn for_example(&self, name: &str, example: impl Into<Json>) {
+        self.amend(name, |key| key.example = Some(example.into()));
+    }
+
     /// A word out of a closed list.
     pub(super) fn word<T: Copy>(
         &mut self,
@@ -296,7 +306,7 @@ impl<'a> Table<'a> {
     fn describe(&mut self, name: &'static str, kind: Kind, doc: &'static str) {
         self.known.push(name);
         if let Some(keys) = &self.context.keys {
-            let key = Key { path: self.key(name), kind, doc, is_required: false, default: None };
+            let key = Key { path: self.key(name), kind, doc, is_required: false, default: None, example: None };
             keys.borrow_mut().push(key);
         }
     }

@@ -123,6 +123,9 @@ impl<'a> Node<'a> {
         if let Json::Object(rest) = rest {
             schema.extend(rest);
         }
+        if let Some(example) = &key.example {
+            schema.insert("examples".into(), json!([example]));
+        }
         schema.into()
     }
 

@@ -15,6 +15,9 @@ use super::provider::is_loopback;
 use super::reader::{Kind, Table};
 use crate::server::{App, Limits, Settings, Tls};
 
+/// A hash as `keyferry keys new` prints one, for descriptions: that of `kf_abc`.
+pub(super) const EXAMPLE_HASH: &str = "sha256:ad69a2c3595aa4db9c450e01368c2927666df1c2d12be9730c75740d71a13ea6";
+
 /// The table, before it is known who may call.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -34,11 +37,15 @@ pub(super) fn providers_folder(table: &mut Table<'_>, directory: &std::path::Pat
 
 /// Reads the table.
 pub(super) fn read(table: &mut Table<'_>) -> Server {
-    let listen = table.parsed_as("listen", Kind::Address, "Where callers and browsers come in.", socket_address);
+    let doc = "Where callers and browsers come in; other than loopback needs a caller or a login.";
+    let listen = table.parsed_as("listen", Kind::Address, doc, socket_address);
     let listen = listen.unwrap_or(table.by_default("listen", SocketAddr::from(([127, 0, 0, 1], 8080)), address));
-    let doc = "What browsers reach us as; redirect URIs are built from it.";
+    let doc = "What browsers reach us as; redirect URIs are built from it, and never from Host. By default http://localhost \
+               with the port of `listen`.";
     let public_url = table.parsed_as("public_url", Kind::Url, doc, public_url);
+    table.for_example("public_url", "https://keys.example.com");
     table.path("providers_dir", "Provider files that add to the shipped ones and replace those of the same name.");
+    table.by_default("providers_dir", "providers", |folder| (*folder).into());
     let doc = "Health, metrics and, with the admin key, the operator's requests; never tokens. \"\" switches it off.";
     let kind = Kind::Either(vec![Kind::Address, Kind::Word(vec![""])]);
     let admin_listen = table.parsed_as("admin_listen", kind, doc, |text| {
@@ -48,17 +55,28 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let admin_listen = admin_listen.unwrap_or(Some(table.by_default("admin_listen", default, address)));
     let doc = "Browser origins that may read answers, receive callback messages and be returned to; exact.";
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
+    table.none_by_default("allowed_origins");
+    table.for_example("allowed_origins", ["https://app.example.com"].as_slice());
     let doc = "More Host values that we answer to, such as a compose service's name.";
     let allowed_hosts = values(table.list("allowed_hosts", doc, allowed_host));
+    table.none_by_default("allowed_hosts");
+    table.for_example("allowed_hosts", ["keyferry"].as_slice());
     let doc = "Addresses and ranges whose X-Forwarded-* headers are believed and passed on.";
     let trusted_proxies = values(table.list("trusted_proxies", doc, network));
-    let base_path = table.parsed("base_path", "Put before /integrations and /proxy.", base_path);
+    table.none_by_default("trusted_proxies");
+    table.for_example("trusted_proxies", ["10.0.0.0/8"].as_slice());
+    let doc = "Put before /integrations and /proxy, where an application owns those.";
+    let base_path = table.parsed("base_path", doc, base_path);
+    table.by_default("base_path", "", |path| (*path).into());
+    table.for_example("base_path", "/keys");
     let doc = "The hash of the admin key; without one the admin listener serves health and metrics only.";
     let admin_key_hash =
         table.parsed("admin_key_hash", doc, |text| if text.is_empty() { Ok(None) } else { key_hash(text).map(Some) });
+    table.for_example("admin_key_hash", EXAMPLE_HASH);
     let drain =
         table.duration_or("drain", "How long requests in flight may take after SIGTERM.", Duration::from_secs(30));
-    let drain_delay = table.duration_or("drain_delay", "How long to go on accepting after SIGTERM.", Duration::ZERO);
+    let doc = "How long to go on accepting after SIGTERM, before `drain` begins.";
+    let drain_delay = table.duration_or("drain_delay", doc, Duration::ZERO);
     let tls = table.optional_table("tls", "TLS of our own, when there is no other in front.", tls);
     let limits = table.table("limits", "Bounds on what one peer may take.", limits);
 
@@ -116,6 +134,8 @@ pub(super) fn check_open_mode(table: &Table<'_>, settings: &Settings) {
 fn tls(table: &mut Table<'_>) -> Option<Tls> {
     let cert = table.readable_file("cert", "PEM file with the certificate chain, leaf first.");
     let key = table.readable_file("key", "PEM file with the private key.");
+    table.for_example("cert", "tls/cert.pem");
+    table.for_example("key", "tls/key.pem");
     for name in ["cert", "key"] {
         table.need(name, "[server.tls] needs `cert` and `key`");
     }

@@ -22,21 +22,28 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
     let parse = |text: &str| Location::parse(text).map(at_home).map_err(|text| Fault::sentence(&text));
     let location = table.parsed("url", doc, parse);
     table.by_default("url", DEFAULT_URL, |url| (*url).into());
+    table.for_example("url", "rediss://redis.internal:6379");
     let location = if table.has("url") { location } else { parse(DEFAULT_URL).ok() };
     let is_redis = location.as_ref().is_some_and(is_redis);
     let keys = keys(table, is_redis);
     let prefix = table.parsed("prefix", "What Redis' keys and its channel begin with.", prefix);
+    table.by_default("prefix", "keyferry:", |prefix| (*prefix).into());
     let ca_file =
         table.readable_file("ca_file", "PEM file with the roots to trust for Redis, instead of the public ones.");
     let cert = table.readable_file("cert", "PEM file with our certificate for Redis.");
     let key = table.readable_file("key", "PEM file with that certificate's private key.");
+    for (name, file) in [("ca_file", "redis-ca.pem"), ("cert", "redis-client.pem"), ("key", "redis-client.key")] {
+        table.for_example(name, file);
+    }
     for (name, other) in [("cert", "key"), ("key", "cert")] {
         if table.has(name) && !table.has(other) {
             table.mistake(other, format!("is missing beside `{name}`"), "write both or none");
         }
     }
     let username = table.text("username", "The ACL user; goes before the URL's.");
+    table.for_example("username", "keyferry");
     let password = table.secret("password", "The password, also at Sentinels; goes before the URL's.");
+    table.for_example("password", "env:REDIS_PASSWORD");
     let password = match password {
         Some(Resolved::Found(secret)) => Some(secret),
         Some(Resolved::Missing(why)) => {
@@ -50,6 +57,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
         None => None,
     };
     let timeout = table.positive_duration("timeout", "How long any single call to the store may take.");
+    table.by_default("timeout", "2s", |timeout| (*timeout).into());
     for name in ["prefix", "ca_file", "cert", "key", "username", "password"] {
         if location.is_some() && !is_redis && table.has(name) {
             table.warning(name, "is for Redis, and store.url is not Redis", "remove it");
@@ -71,11 +79,14 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
 /// it is shared and cannot.
 fn keys(table: &mut Table<'_>, is_redis: bool) -> Vec<SealingKey> {
     const REMEDY: &str = "set it to what `openssl rand -base64 32` prints";
-    let doc = "Sealing keys, newest first: base64 of 32 bytes each.";
+    let doc = "Sealing keys, newest first: base64 of 32 bytes each. Where the variable of the default is not set, a file gets \
+               a key file beside it, memory a key of its own, and Redis refuses to start.";
     let directory = table.directory_of("keys");
     let context = table.context();
     let resolve = |text: &str| Ok((text.to_owned(), context.environment.resolve(text, &directory)));
     let listed = table.list_of("keys", Kind::Secret, doc, resolve);
+    table.by_default("keys", DEFAULT_KEY, |key| [*key].as_slice().into());
+    table.for_example("keys", ["file:/run/secrets/store-key-new", "file:/run/secrets/store-key"].as_slice());
     if table.has("keys") && listed.is_none() {
         return Vec::new();
     }

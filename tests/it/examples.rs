@@ -39,7 +39,7 @@ async fn every_configuration_is_good() {
 #[test]
 fn three_lines_make_the_difference() {
     let readme = fs::read_to_string(examples("notion-sdk/README.md")).expect("a README");
-    let shown: Vec<&str> = readme.split("```diff\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let shown: Vec<&str> = readme.split("```diff ").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     for (language, shown) in ["mjs", "py"].into_iter().zip(shown) {
         let lines = |name: &str| {
             let path = examples(&format!("notion-sdk/{name}.{language}"));

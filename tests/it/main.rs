@@ -2,9 +2,9 @@
 
 mod config; // every mistake and its sentence, precedence, the sample
 mod deploy; // image, compose, Kubernetes and systemd: their files agree, and a supervisor is told
+mod documentation; // every block of every page is loaded, run, sent or compared; nothing in them leads nowhere
 mod examples; // what the examples show is so
 mod layers; // a module names only lower ones
-mod readme; // every key explained, every block of TOML loads
 mod redis_servers; // real Redis: alone, TLS with ACL, Sentinel, Cluster
 mod schemas; // the JSON Schemas, and a linter that holds every file to them
 mod support; // the binary under test, an authorization server, SDKs, a browser, a raw socket

@@ -31,7 +31,7 @@ fn what_is_kept_is_what_is_read() {
         let is_same = kept == format!("{schema:#}\n");
         assert!(
             is_same,
-            "schemas/{name}.schema.json is not what the readers read; write it anew with `cargo run -- schema {name} > schemas/{name}.schema.json`"
+            "schemas/{name}.schema.json is not what the readers read; write it anew: `tests/run reference`"
         );
     }
 }

@@ -22,6 +22,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Written> {
     table.optional_table("tls", doc, |table| {
         let cert = table.secret("cert", "The certificate chain in PEM, ours first.");
         let key = table.secret("key", "Its private key in PEM.");
+        table.for_example("cert", "file:/run/secrets/acme.pem");
+        table.for_example("key", "file:/run/secrets/acme.key");
         for (name, other) in [("cert", "key"), ("key", "cert")] {
             if table.has(other) && !table.has(name) {
                 table.mistake(name, format!("is missing beside `{other}`"), "write both");

@@ -17,6 +17,8 @@ pub struct Key {
     pub is_required: bool,
     /// What holds when it is not written, where that is one value.
     pub default: Option<Json>,
+    /// A value that could stand there, where the default is none to learn from.
+    pub example: Option<Json>,
 }
 
 /// What a key holds.

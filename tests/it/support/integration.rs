@@ -79,7 +79,8 @@ impl Integration {
             .toml(&format!("provider = \"{provider}\""))
     }
 
-    fn file(&self, server: &AuthorizationServer, vendors: &str) -> String {
+    /// Its provider file, at the peers.
+    pub(crate) fn file(&self, server: &AuthorizationServer, vendors: &str) -> String {
         let Self { head, path, oauth: more, api, tail, .. } = self;
         let oauth = format!(
             "[oauth]\nauthorization_endpoint = \"{auth}\"\ntoken_endpoint = \"{token}\"\nrevocation_endpoint = \
