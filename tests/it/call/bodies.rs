@@ -341,10 +341,12 @@ async fn a_caller_that_goes_away_takes_the_call_with_it() {
         for http2 in [false, true] {
             let (gone, is_gone) = oneshot::channel::<()>();
             let gone = Arc::new(std::sync::Mutex::new(Some(gone)));
+            let (arrived, mut arrivals) = mpsc::unbounded_channel();
             let provider = raw_provider(move |mut stream| {
-                let gone = Arc::clone(&gone);
+                let (gone, arrived) = (Arc::clone(&gone), arrived.clone());
                 async move {
                     read_head(&mut stream).await;
+                    let _ = arrived.send(());
                     if answers_first {
                         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n123").await;
                     }
@@ -369,7 +371,7 @@ async fn a_caller_that_goes_away_takes_the_call_with_it() {
                     std::future::pending::<()>().await;
                 })
             };
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            soon(arrivals.recv()).await.expect("it arrives");
             calling.abort();
             soon(is_gone).await.unwrap_or_else(|_| panic!("not cancelled: {answers_first} {http2}"));
         }

@@ -6,6 +6,7 @@ use keyferry::server::Limits;
 use keyferry::server::listen::{Drained, tls_config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 
 use super::support::*;
 
@@ -138,10 +139,16 @@ async fn heads_that_are_too_large() {
 
 #[tokio::test]
 async fn a_request_in_flight_outlives_the_shutdown() {
-    let provider = raw_provider(|mut stream| async move {
-        read_head(&mut stream).await;
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (release, released) = watch::channel(false);
+    let provider = raw_provider(move |mut stream| {
+        let (arrived, mut released) = (arrived.clone(), released.clone());
+        async move {
+            read_head(&mut stream).await;
+            let _ = arrived.send(());
+            let _ = released.wait_for(|released| *released).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").await;
+        }
     })
     .await;
     let sidecar = sidecar(&format!("http://{provider}")).await;
@@ -153,8 +160,18 @@ async fn a_request_in_flight_outlives_the_shutdown() {
         .body(no_body())
         .expect("a request");
     let by_http2 = tokio::spawn(http2.send_request(request));
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    for _ in ["by HTTP/1.1", "by HTTP/2"] {
+        soon(arrivals.recv()).await.expect("it arrives");
+    }
     sidecar.stop.send(()).expect("running");
+    // Nobody listens any more: the end has begun, and both are still waited for.
+    soon(async {
+        while TcpStream::connect(sidecar.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    release.send(true).expect("the provider waits");
     let mut answer = String::new();
     soon(stream.read_to_string(&mut answer)).await.expect("an answer");
     assert!(answer.contains("connection: close") && answer.ends_with("late"), "{answer}");
@@ -183,9 +200,14 @@ async fn an_idle_connection_may_ask_once_more_while_draining() {
 
 #[tokio::test]
 async fn what_does_not_end_is_cut_off() {
-    let provider = raw_provider(|mut stream| async move {
-        read_head(&mut stream).await;
-        tokio::time::sleep(PATIENCE * 2).await;
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let provider = raw_provider(move |mut stream| {
+        let arrived = arrived.clone();
+        async move {
+            read_head(&mut stream).await;
+            let _ = arrived.send(());
+            tokio::time::sleep(PATIENCE * 2).await;
+        }
     })
     .await;
     let mut setup = Setup::new(&format!("http://{provider}"));
@@ -193,7 +215,7 @@ async fn what_does_not_end_is_cut_off() {
     let sidecar = setup.run().await;
     let mut stream = TcpStream::connect(sidecar.address).await.expect("a connection");
     stream.write_all(format!("{HEAD}\r\n").as_bytes()).await.expect("written");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    soon(arrivals.recv()).await.expect("it arrives");
     sidecar.stop.send(()).expect("running");
     assert_eq!(soon(sidecar.ended).await.expect("joined"), Drained::CutOff);
 }

@@ -82,7 +82,7 @@ async fn loads_that_meet_one_expiry_share_one_refresh() {
 #[tokio::test]
 async fn a_token_whose_time_is_over_is_refreshed_before_anything_is_asked() {
     let scene = Scene::unconnected(&[Integration::hubspot()], crate::support::Configuration::new()).await;
-    scene.server.change(json!({ "access_token_ttl": 3 })).await;
+    scene.server.change(json!({ "access_token_ttl": 1 })).await;
     scene.connect("hubspot", Person::ADA).await;
     until("the access token expires", LIMIT, || async { (scene.server.live("AccessToken").await == 0).then_some(()) })
         .await;

@@ -192,7 +192,7 @@ async fn a_real_server_takes_it() {
     registrations[0]["jwks"] = json!({ "keys": [keys.jwk] });
     registrations[0]["token_endpoint_auth_signing_alg"] = "ES256".into();
     registrations[1]["token_endpoint_auth_signing_alg"] = "HS256".into();
-    let settings = json!({ "clients": registrations, "access_token_ttl": 1 });
+    let settings = json!({ "clients": registrations });
     let server = AuthorizationServer::configured(settings).await;
     let provider = |method: &str, more: &str| {
         format!(
@@ -209,7 +209,9 @@ async fn a_real_server_takes_it() {
         .toml(&format!("[integrations.other]\nclient_id = \"by-secret\"\nclient_secret = \"{secret}\""));
     let keyferry = Keyferry::start(configuration).await;
     for integration in ["acme", "other"] {
+        server.change(json!({ "access_token_ttl": 1 })).await;
         keyferry.connect(integration, Person::ADA).await;
+        server.change(json!({ "access_token_ttl": 3600 })).await;
         let refreshed = server.count("/granted/refresh_token").await;
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         keyferry.call(integration, "/api/me", Person::ADA).await.expect(200);

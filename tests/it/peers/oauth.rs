@@ -32,6 +32,7 @@ async fn signs_in_refreshes_and_revokes_for_every_client_authentication() {
         })
         .await;
 
+        server.change(json!({ "access_token_ttl": 3600 })).await;
         let newer = refresh(&server, &client, text(&tokens["refresh_token"])).await.expect(200).json();
         assert_ne!(newer["refresh_token"], tokens["refresh_token"], "it rotates");
         self::me(&server, text(&newer["access_token"])).await.expect(200);
