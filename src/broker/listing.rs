@@ -63,7 +63,7 @@ impl Broker {
         };
         let mut listed = Listed::default();
         for _ in 0..LOOKS {
-            let page = self.page(wanted, kind, after.as_deref(), limit - listed.views.len()).await.map_err(|error| match error {
+            let page = self.part(wanted, kind, after.as_deref(), limit - listed.views.len()).await.map_err(|error| match error {
                 StoreError::UnknownCursor => BrokerError::Invalid(
                     "The cursor leads nowhere any more, as the store's servers are others by now; begin anew without it.".into(),
                 ),
@@ -93,7 +93,7 @@ impl Broker {
         for kind in KINDS {
             let mut after: Option<String> = None;
             loop {
-                let page = self.page(&everything, kind, after.as_deref(), PAGE).await?;
+                let page = self.part(&everything, kind, after.as_deref(), PAGE).await?;
                 self.take_in(&everything, &page, &mut listed);
                 if let Some(view) = listed.views.drain(..).find(|view| view.connection.id == *id) {
                     return Ok(Found { view: Some(view), unopenable: 0 });
@@ -109,7 +109,7 @@ impl Broker {
     }
 
     /// Records of one kind, from the narrowest part of the store that holds all that are wanted.
-    async fn page(&self, wanted: &Wanted, kind: Kind, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+    async fn part(&self, wanted: &Wanted, kind: Kind, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
         let Wanted { integration, org, user, .. } = wanted;
         if kind == Kind::ClientGrant && (org.is_some() || user.is_some()) {
             // They are nobody's.
