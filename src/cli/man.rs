@@ -151,6 +151,9 @@ fn notes(man: &Man) -> io::Result<Vec<u8>> {
             page.push_str(if keeps { ".nf\n" } else { ".fi\n" });
             is_kept = keeps;
         }
+        if line.starts_with("Exit codes:") {
+            page.push_str(".br\n");
+        }
         page.push_str(if line == ".SH EXTRA" { ".SH NOTES" } else { line });
         page.push('\n');
     }

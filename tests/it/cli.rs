@@ -160,6 +160,10 @@ async fn healthcheck_is_an_exit_code() {
     let (code, _, _) = Typed::new(&["healthcheck"]).config(&config).run().await;
     assert_eq!(code, 0);
 
+    // A container is often configured by its environment alone.
+    let by_variable = Typed::new(&["healthcheck"]).environment("KEYFERRY_SERVER__ADMIN_LISTEN", &admin);
+    assert_eq!(by_variable.run().await.0, 0);
+
     let (code, _, err) = Typed::new(&["healthcheck", "--address", "127.0.0.1:1"]).run().await;
     assert_eq!(code, 1);
     assert!(err.contains("127.0.0.1:1 cannot be asked"), "{err}");

@@ -122,11 +122,19 @@ async fn leases(store: &Store) {
         next.is_some()
     })
     .await;
-    // Neither who released already nor who came too late takes it from its owner.
-    store.release(lease).await.expect("an answer");
-    store.release(late).await.expect("an answer");
+    let next = next.expect("it was granted");
+    // Neither who released already nor who came too late takes it from its owner, or makes it theirs for longer.
+    for gone in [lease, late] {
+        assert!(!store.extend(&gone, minute).await.expect("an answer"));
+        store.release(gone).await.expect("an answer");
+    }
     assert_eq!(store.lease(&name, minute).await.expect("an answer"), None);
-    store.release(next.expect("it was granted")).await.expect("an answer");
+    // An owner may ask for less time as well as for more.
+    assert!(store.extend(&next, moment).await.expect("an answer"));
+    assert!(store.extend(&next, minute).await.expect("an answer"));
+    tokio::time::sleep(moment * 2).await;
+    assert_eq!(store.lease(&name, minute).await.expect("an answer"), None);
+    store.release(next).await.expect("an answer");
 
     let inside = Arc::new(AtomicUsize::new(0));
     let attempts = (0..100).map(|_| {
@@ -267,11 +275,28 @@ pub(super) async fn rotation(settings: Settings) {
     drop(store);
 
     let store = with(vec![new.clone(), old]).await;
-    for number in 0..20 {
+    for number in 0..10 {
+        let before = store.get(&name(number)).await.expect("it opens");
         assert!(store.reseal(&name(number)).await.expect("it opens"));
         assert!(!store.reseal(&name(number)).await.expect("it opens"));
+        // Whoever has read it before may go on with it.
+        assert_eq!(store.get(&name(number)).await.expect("it opens"), before);
     }
-    assert!(store.reseal(&short).await.expect("it opens"));
+    // The rest page by page, whatever it is; a lease is no record.
+    let lease = store.lease(&Key::new(Kind::Lease, &["rotation"]), Duration::from_secs(60)).await;
+    let (mut seen, mut resealed, mut after) = (0, 0, None::<String>);
+    loop {
+        let page = store.reseal_page(after.as_deref(), 7).await.expect("an answer");
+        assert_eq!(page.unopenable, [""; 0]);
+        (seen, resealed, after) = (seen + page.seen, resealed + page.resealed, page.next);
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(seen >= 21, "{seen}");
+    assert_eq!(resealed, 11);
+    store.release(lease.expect("an answer").expect("it is free")).await.expect("an answer");
+    assert!(!store.reseal(&short).await.expect("it opens"));
     assert!(!store.reseal(&name(99)).await.expect("an answer"));
     drop(store);
 
