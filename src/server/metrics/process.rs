@@ -59,7 +59,7 @@ pub(super) fn usage(page: &mut Exposition, started_at: Timestamp) {
     }
 }
 
-/// A line of proc_pid_status(5): `VmRSS:	    9876 kB`.
+/// A line of proc_pid_status(5): the key, white space, and `9876 kB`.
 fn kibibytes(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
