@@ -110,8 +110,9 @@ struct Walk {
     vendors: Vendors,
     /// A Keyferry that ran before the page began.
     beside: Option<(Keyferry, reqwest::Client)>,
-    /// What the page itself has started.
+    /// What the page itself has started, and the port that it is told to listen at.
     started: Option<Process>,
+    port: Option<Port>,
     environment: Vec<(String, String)>,
     /// Words of the pages, and what is said instead.
     words: BTreeMap<&'static str, String>,
@@ -138,6 +139,7 @@ impl Walk {
             vendors,
             beside,
             started: None,
+            port: None,
             environment: Vec::new(),
             words: BTreeMap::from([
                 ("cargo run -- demo", "keyferry demo --port 0".to_owned()),
@@ -167,7 +169,9 @@ impl Walk {
             let keys = keys.map(|(key, value)| (format!("KEYFERRY_INTEGRATIONS__{name}__{key}"), value));
             self.environment.extend(keys);
         }
-        let port = Port::reserve().number();
+        let reserved = Port::reserve();
+        let port = reserved.number();
+        self.port = Some(reserved);
         let server = [
             ("KEYFERRY_SERVER__LISTEN", format!("127.0.0.1:{port}")),
             ("KEYFERRY_SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
