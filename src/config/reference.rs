@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn what_is_written_by_hand_stays() {
-        let page = "# Page\n\nBefore.\n\n<!-- keys of [log] -->\nold\n<!-- end -->\n\nAfter.\n\n<!-- keys of [gone] -->\n<!-- end -->\nEnd.\n";
+        let page = "# Page\n\nBefore.\n\n<!-- keys of [log] -->\nstale\n<!-- end -->\n\nAfter.\n\n<!-- keys of [gone] -->\n<!-- end -->\nEnd.\n";
         let filled = config_reference(page);
         assert!(filled.starts_with("# Page\n\nBefore.\n\n<!-- keys of [log] -->\n```toml keys\n[log]\n"), "{filled}");
         assert!(filled.contains("<!-- end -->\n\nAfter.\n\n\nEnd.\n\n## `[net]`"), "{filled}");
-        assert!(!filled.contains("old") && !filled.contains("gone"), "{filled}");
+        assert!(!filled.contains("stale") && !filled.contains("gone"), "{filled}");
         assert_eq!(config_reference(&filled), filled, "once is enough");
     }
 

@@ -15,7 +15,7 @@
 //! | `http request`, `http answer` | it is sent, and that comes back |
 //! | `text returned` | where the browser ends that opens what the last answer said |
 //! | `json item` | the item of that id is exactly this |
-//! | `js snippet`, `python snippet`, `html snippet` | lines of a program: they have to be that language |
+//! | `js snippet`, `python snippet`, `html snippet`, `yaml snippet` | lines of a file: they have to be that language |
 //! | `text picture` | a drawing |
 //! | anything, then `shown: REASON` | nothing is done with it, for that reason; shell has to be shell |
 

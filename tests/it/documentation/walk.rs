@@ -44,22 +44,22 @@ const DEFAULT: Person = Person { org: "default", user: "default" };
 #[tokio::test]
 async fn pages_that_begin_with_nothing() {
     let mut walk = Walk::new(None).await;
-    walk.from_nothing();
+    walk.anew();
     walk.page("README.md").await;
     assert!(walk.last_output.contains("\"type\":\"Contact\""), "{}", walk.last_output);
 
-    walk.from_nothing();
+    walk.anew();
     // The page's example of the vendor's page, in the names of its own file.
     let example = r#"{"access_token": "a", "refresh_token": "r", "token_type": "bearer", "expires_in": 3600}"#;
     walk.write("example.json", example);
     walk.page("docs/providers.md").await;
 
-    walk.from_nothing();
+    walk.anew();
     walk.copy("examples/notion-sdk");
     walk.environment.push(("KEYFERRY_KEY".to_owned(), "nothing".to_owned()));
     walk.page("examples/notion-sdk/README.md").await;
 
-    walk.from_nothing();
+    walk.anew();
     walk.copy("examples/assessment");
     walk.page("examples/assessment/README.md").await;
 }
@@ -110,8 +110,9 @@ struct Walk {
     vendors: Vendors,
     /// A Keyferry that ran before the page began.
     beside: Option<(Keyferry, reqwest::Client)>,
-    /// What the page itself has started.
+    /// What the page itself has started, and the port that it is told to listen at.
     started: Option<Process>,
+    port: Option<Port>,
     environment: Vec<(String, String)>,
     /// Words of the pages, and what is said instead.
     words: BTreeMap<&'static str, String>,
@@ -138,6 +139,7 @@ impl Walk {
             vendors,
             beside,
             started: None,
+            port: None,
             environment: Vec::new(),
             words: BTreeMap::from([
                 ("cargo run -- demo", "keyferry demo --port 0".to_owned()),
@@ -155,7 +157,7 @@ impl Walk {
 
     /// Another folder, in which nothing runs and nothing is; only that what the pages call HubSpot and Notion is at the
     /// peers.
-    fn from_nothing(&mut self) {
+    fn anew(&mut self) {
         self.started = None;
         self.folder = folder();
         self.environment.clear();
@@ -167,7 +169,9 @@ impl Walk {
             let keys = keys.map(|(key, value)| (format!("KEYFERRY_INTEGRATIONS__{name}__{key}"), value));
             self.environment.extend(keys);
         }
-        let port = Port::reserve().number();
+        let reserved = Port::reserve();
+        let port = reserved.number();
+        self.port = Some(reserved);
         let server = [
             ("KEYFERRY_SERVER__LISTEN", format!("127.0.0.1:{port}")),
             ("KEYFERRY_SERVER__ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
@@ -224,7 +228,7 @@ impl Walk {
         let (place, text) = (&block.place, self.said(&block.text));
         match block.fence().as_str() {
             "toml config" if self.beside.is_none() => self.write("config.toml", &text),
-            "toml provider" => self.write(block.file(), &text),
+            "toml provider" if self.beside.is_none() => self.write(block.file(), &text),
             "sh" => self.run(place, &text).await,
             "sh serve" => self.serve(place, &text).await,
             "sh stopped" => self.while_stopped(place, &text).await,
