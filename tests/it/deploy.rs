@@ -163,7 +163,7 @@ fn kubernetes() {
         fs::write(folder.path().join("config.toml"), text).expect("a configuration");
         config::load(LoadRequest { directory: folder.path().to_owned(), ..LoadRequest::default() })
     };
-    let refused = request(text).err().expect("placeholders").to_string();
+    let refused = request(text).expect_err("placeholders").to_string();
     assert!(refused.contains("callers.reading-list.key_hash"), "{refused}");
     let filled = text.replace("sha256:replace-me", &format!("sha256:{}", "0".repeat(64)));
     let config = loaded(&filled, Path::new(""), Vec::new());
