@@ -287,7 +287,9 @@ pub(super) async fn rotation(settings: Settings) {
     let (mut seen, mut resealed, mut after) = (0, 0, None::<String>);
     loop {
         let page = store.reseal_page(after.as_deref(), 7).await.expect("an answer");
-        assert_eq!(page.unopenable, [""; 0]);
+        // A Redis may hold what another suite has sealed with a key of its own.
+        let ours = |text: &String| text.starts_with("revocation/") || text.starts_with("lease/");
+        assert!(!page.unopenable.iter().any(ours), "{:?}", page.unopenable);
         (seen, resealed, after) = (seen + page.seen, resealed + page.resealed, page.next);
         if after.is_none() {
             break;
