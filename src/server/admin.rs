@@ -34,10 +34,13 @@ impl Service {
             "/readyz" => self.readiness().await,
             "/metrics" => {
                 let (reloads, calls) = (self.process.reloads.counts(), self.process.calls.samples());
-                metrics::page(&self.broker.standings(), reloads, &calls)
+                metrics::page(&self.broker.standings(), reloads, &calls, self.process.logs())
             }
             "/openapi.json" => openapi::admin(),
-            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
+            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| {
+                self.note_denial(&error, None);
+                error.respond("admin")
+            }),
             _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),
         }
     }

@@ -10,18 +10,24 @@ use super::body::Body;
 use super::call_record::CallSample;
 use super::reload::ReloadCounts;
 use crate::broker::{Phase, Standing};
+use crate::telemetry::Logs;
 use crate::telemetry::metric::Distribution;
 
 /// The page as an answer.
-pub(super) fn page(standings: &[Standing], reloads: ReloadCounts, calls: &[CallSample]) -> Response<Body> {
-    let mut response = Response::new(Body::from(text(standings, reloads, calls)));
+pub(super) fn page(
+    standings: &[Standing],
+    reloads: ReloadCounts,
+    calls: &[CallSample],
+    logs: Option<&Logs>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(text(standings, reloads, calls, logs)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn text(standings: &[Standing], reloads: ReloadCounts, calls: &[CallSample]) -> String {
+fn text(standings: &[Standing], reloads: ReloadCounts, calls: &[CallSample], logs: Option<&Logs>) -> String {
     let mut page = Page(String::new());
     page.family("keyferry_build_info", "gauge", "The version that runs; always 1.");
     page.sample("keyferry_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -74,6 +80,12 @@ fn text(standings: &[Standing], reloads: ReloadCounts, calls: &[CallSample]) -> 
         page.sample("keyferry_rate_limited_answers_total", &[("integration", one.integration.as_str())], one.limited);
     }
     page.calls(calls);
+    let doc = "Log lines that were left out because nobody read them in time; those of calls go first.";
+    page.family("keyferry_log_dropped_total", "counter", doc);
+    page.sample("keyferry_log_dropped_total", &[], logs.map_or(0, Logs::left_out));
+    let doc = "Audit events that their file did not take; the log has them.";
+    page.family("keyferry_audit_errors_total", "counter", doc);
+    page.sample("keyferry_audit_errors_total", &[], logs.map_or(0, Logs::audit_errors));
     page.0
 }
 

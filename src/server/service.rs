@@ -1,9 +1,10 @@
 //! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the
 //! endpoint.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::header::ORIGIN;
 use http::{Method, Request, Response};
@@ -14,6 +15,7 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::call_record::{CallCounts, CallRecord};
 use super::cors;
+use super::denials::Denials;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
 use super::listen::Peer;
@@ -24,6 +26,8 @@ use super::reload::Reloads;
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration, Network};
 use crate::route::{Side, Via};
+use crate::telemetry::Logs;
+use crate::telemetry::calls::Calls;
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
@@ -49,6 +53,11 @@ pub struct Process {
     draining: AtomicBool,
     /// What was counted of calls.
     pub(super) calls: CallCounts,
+    /// Which calls have a line in the log.
+    pub(super) logged_calls: ArcSwap<Calls>,
+    pub(super) denials: Denials,
+    /// What became of lines; nothing while nobody logs.
+    logs: OnceLock<Logs>,
     pub(super) reloads: Reloads,
 }
 
@@ -60,6 +69,9 @@ impl Process {
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             calls: CallCounts::default(),
+            logged_calls: ArcSwap::default(),
+            denials: Denials::default(),
+            logs: OnceLock::new(),
             reloads: Reloads::default(),
         })
     }
@@ -67,6 +79,25 @@ impl Process {
     /// What became of changes of the configuration.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
+    }
+
+    /// From now on these calls have a line in the log.
+    pub fn log_calls(&self, calls: Calls) {
+        self.logged_calls.store(Arc::new(calls));
+    }
+
+    /// Whose lines are counted.
+    pub fn counts_lines_of(&self, logs: Logs) {
+        let _ = self.logs.set(logs);
+    }
+
+    pub(super) fn logs(&self) -> Option<&Logs> {
+        self.logs.get()
+    }
+
+    /// A request's identifier, by its number.
+    pub(super) fn request_id(&self, number: u64) -> String {
+        format!("{}-{number:x}", self.instance)
     }
 
     /// From now on readiness says that this process is going.
@@ -220,11 +251,12 @@ impl Service {
     pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
         let request_id = self.request_id(number);
         error.log(&request_id);
+        self.note_denial(error, Some(&request_id));
         error.respond(&request_id)
     }
 
     fn request_id(&self, number: u64) -> String {
-        format!("{}-{number:x}", self.process.instance)
+        self.process.request_id(number)
     }
 }
 

@@ -86,6 +86,8 @@ async fn metrics_are_those_that_are_promised() {
         ("keyferry_call_duration_seconds", "histogram"),
         ("keyferry_call_request_bytes", "counter"),
         ("keyferry_call_response_bytes", "counter"),
+        ("keyferry_log_dropped", "counter"),
+        ("keyferry_audit_errors", "counter"),
     ];
     assert_eq!(families, expected);
     assert!(metrics.families().iter().all(|(_, _, help)| help.ends_with('.')), "each has a sentence");
