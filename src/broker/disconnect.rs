@@ -6,6 +6,7 @@ use super::connections::{self, View};
 use super::{Broker, BrokerError};
 use crate::model::{ConnectionKey, ConnectionStatus};
 use crate::store::{Expected, Written};
+use crate::telemetry::audit::{self, About, Event};
 
 impl Broker {
     /// Ends a connection: no call gets its token any more, in any replica within a second. The provider is told
@@ -37,6 +38,7 @@ impl Broker {
                 Ok(Written::Stored(written)) => {
                     self.tell(key, written).await;
                     tracing::info!(integration = %key.integration, connection.id = %stored.connection.id, "disconnected");
+                    audit::write(Event::Disconnected, &About::connection(&stored.connection));
                     if let Some(queued) = queued {
                         self.attempt_soon(queued);
                     }

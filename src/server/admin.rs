@@ -41,7 +41,10 @@ impl Service {
             "/readyz" => self.readiness().await,
             "/metrics" => metrics::page(self, &head.headers),
             "/openapi.json" => openapi::admin(),
-            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
+            "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| {
+                self.note_denial(&error, None);
+                error.respond("admin")
+            }),
             _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),
         }
     }
