@@ -10,6 +10,7 @@ mod caller;
 mod connect;
 mod connections;
 mod cors;
+mod denials;
 mod endpoint;
 mod form;
 pub mod forward;

@@ -1,19 +1,33 @@
 //! Logs: the subscriber and its settings. Every event is one line on standard error, whatever text it carries, so that
-//! nobody can forge a line by what he sends. No log holds a secret; the panic hook leaves a panic's message out for
-//! that.
+//! nobody can forge a line by what he sends; audit events may go to a file of their own. No log holds a secret; the panic
+//! hook leaves a panic's message out for that.
 
+pub mod audit;
+pub mod calls;
 pub mod gauge;
 pub mod metric;
+mod queue;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use self::audit::{Destination, Sink};
+use self::calls::Calls;
+use self::queue::{Entrance, Queue};
+
+/// How long the end of the process waits for somebody to read the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The `[log]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +36,10 @@ pub struct Settings {
     pub format: Option<Format>,
     /// A `tracing-subscriber` filter: `info`, or `keyferry=debug,warn`.
     pub level: String,
+    /// Which calls have a line.
+    pub calls: Calls,
+    /// Where audit events go.
+    pub audit: Destination,
 }
 
 /// How log lines are written.
@@ -34,50 +52,111 @@ pub enum Format {
 }
 
 /// Logging that was started.
+#[derive(Clone)]
 pub struct Logs {
-    set: Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
+    set: Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
+    audit: Sink,
+    queue: Option<Arc<Queue>>,
 }
 
 impl Logs {
-    /// From now on this is logged.
+    /// From now on this is logged, as far as it can change while the process lives. The file of audit events is opened
+    /// anew, so that one that was moved away is left alone.
     ///
     /// # Errors
     ///
-    /// The filter cannot be read; then everything stays as it is.
-    pub fn set_level(&self, level: &str) -> Result<(), TelemetryError> {
-        let filter = EnvFilter::try_new(level)?;
+    /// The filter cannot be read or the file not be opened; then everything stays as it is.
+    pub fn follow(&self, settings: &Settings) -> Result<(), TelemetryError> {
+        let filter = filter(settings)?;
+        self.audit.goes_to(open(&settings.audit)?);
         // Fails only when the subscriber is gone, and then nobody logs any more.
         let _ = (self.set)(filter);
         Ok(())
     }
+
+    /// How many lines were left out, because nobody read them in time.
+    pub fn left_out(&self) -> u64 {
+        self.queue.as_ref().map_or(0, |queue| queue.left_out())
+    }
+
+    /// How many audit events their file did not take; the log has them.
+    pub fn audit_errors(&self) -> u64 {
+        self.audit.errors()
+    }
+
+    /// Sees to it that the last lines are written, once it is dropped.
+    pub fn to_the_end(&self) -> LastLines {
+        LastLines(self.queue.clone())
+    }
 }
 
-/// Why logging could not be started.
+/// Writes what is left when it goes.
+pub struct LastLines(Option<Arc<Queue>>);
+
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.0 {
+            queue.flush(LAST_LINES);
+        }
+    }
+}
+
+/// Why logging could not be started, or not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter cannot be read.
     #[error("log.level  is not a filter: {0}; write for example \"info\" or \"keyferry=debug,warn\"")]
     Level(#[from] tracing_subscriber::filter::ParseError),
+    /// The file of audit events cannot be opened.
+    #[error("log.audit  {path} cannot be opened for appending: {source}; check the path and its rights")]
+    Audit {
+        /// As configured.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A subscriber is there already.
     #[error("logging was started twice")]
     Twice(#[from] TryInitError),
+    /// The system gives no thread to write with.
+    #[error("there is no thread to write the log with: {0}")]
+    Thread(io::Error),
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { format: None, level: "info".into() }
+        Self { format: None, level: "info".into(), calls: Calls::default(), audit: Destination::default() }
     }
 }
 
 /// Starts logging for the rest of the process. Fields stand at the top level of a JSON line, beside `timestamp` (RFC
 /// 3339, UTC), `level`, `target` and `message`.
 pub fn start(settings: &Settings) -> Result<Logs, TelemetryError> {
-    let filter = EnvFilter::try_new(&settings.level)?;
+    let filter = filter(settings)?;
+    let file = open(&settings.audit)?;
     let colours = io::stderr().is_terminal();
     let format = settings.format.unwrap_or(if colours { Format::Text } else { Format::Json });
-    let (subscriber, logs) = subscriber(format, filter, colours, Stderr);
+    let queue = Queue::start(io::stderr()).map_err(TelemetryError::Thread)?;
+    let (subscriber, logs) = subscriber(format, filter, colours, Entrance::new(Arc::clone(&queue)));
+    logs.audit.goes_to(file);
     subscriber.try_init()?;
-    Ok(logs)
+    Ok(Logs { queue: Some(queue), ..logs })
+}
+
+/// What goes to the log: by the level, but for audit events, which go there or do not.
+fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
+    let audit = match settings.audit {
+        Destination::Log => LevelFilter::INFO,
+        Destination::Off | Destination::File(_) => LevelFilter::OFF,
+    };
+    let filter = EnvFilter::try_new(&settings.level)?;
+    Ok(filter.add_directive(format!("{}={audit}", audit::TARGET).parse()?))
+}
+
+fn open(destination: &Destination) -> Result<Option<std::fs::File>, TelemetryError> {
+    let Destination::File(path) = destination else { return Ok(None) };
+    let failed = |source| TelemetryError::Audit { path: path.display().to_string(), source };
+    audit::open(path).map(Some).map_err(failed)
 }
 
 /// Logs where a panic happened, and never what it said: a message may quote the value that it choked on.
@@ -105,31 +184,29 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_timer(SystemTime).with_writer(OneLine(writer));
-    match format {
-        Format::Json => {
-            let builder = builder.with_ansi(false).json().flatten_event(true).with_span_list(false);
-            let builder = builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            (Box::new(builder.finish()), Logs { set: Box::new(move |filter| handle.reload(filter)) })
-        }
+    let (filter, handle) = reload::Layer::<EnvFilter, Registry>::new(filter);
+    let set = Arc::new(move |filter| handle.reload(filter));
+    let audit = Sink::default();
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        Format::Json => json().with_writer(OneLine(writer)).with_filter(filter).boxed(),
         Format::Text => {
-            let builder = builder.with_ansi(colours).with_filter_reloading();
-            let handle = builder.reload_handle();
-            (Box::new(builder.finish()), Logs { set: Box::new(move |filter| handle.reload(filter)) })
+            let layer = fmt::layer().with_timer(SystemTime).with_ansi(colours);
+            layer.with_writer(OneLine(writer)).with_filter(filter).boxed()
         }
-    }
+    };
+    // The last of them: a file that takes nothing is told to the log from within.
+    let to_file = json().with_writer(audit.clone());
+    let to_file = to_file.with_filter(Targets::new().with_target(audit::TARGET, LevelFilter::INFO));
+    let subscriber = Registry::default().with(log).with(to_file);
+    (Box::new(subscriber), Logs { set, audit, queue: None })
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Stderr;
-
-impl MakeWriter<'_> for Stderr {
-    type Writer = io::Stderr;
-
-    fn make_writer(&self) -> io::Stderr {
-        io::stderr()
-    }
+/// JSON lines with every field at the top.
+fn json<S>() -> fmt::Layer<S, fmt::format::JsonFields, fmt::format::Format<fmt::format::Json, SystemTime>>
+where
+    S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    fmt::layer().with_timer(SystemTime).with_ansi(false).json().flatten_event(true).with_span_list(false)
 }
 
 /// Keeps an event on its line: line breaks inside of it are written as `\n` and `\r`.
@@ -152,6 +229,10 @@ impl<W: Write> Write for OneLine<W> {
     /// Takes a whole event: the subscriber hands over each in one piece.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = event.strip_suffix(b"\n").unwrap_or(event);
+        if line.len() < event.len() && !line.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            self.0.write_all(event)?;
+            return Ok(event.len());
+        }
         let mut escaped = Vec::with_capacity(event.len());
         for byte in line {
             match byte {
@@ -177,9 +258,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct Heard(Arc<Mutex<Vec<u8>>>);
 
-    impl MakeWriter<'_> for Sink {
+    impl MakeWriter<'_> for Heard {
         type Writer = Self;
 
         fn make_writer(&self) -> Self {
@@ -187,7 +268,7 @@ mod tests {
         }
     }
 
-    impl Write for Sink {
+    impl Write for Heard {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("nobody panics with the lock").extend_from_slice(bytes);
             Ok(bytes.len())
@@ -199,7 +280,7 @@ mod tests {
     }
 
     fn logged(format: Format, level: &str, log: impl FnOnce()) -> String {
-        let sink = Sink::default();
+        let sink = Heard::default();
         let (subscriber, _) = subscriber(format, EnvFilter::new(level), false, sink.clone());
         tracing::subscriber::with_default(subscriber, log);
         let bytes = sink.0.lock().expect("nobody panics with the lock").clone();
@@ -229,16 +310,60 @@ mod tests {
 
     #[test]
     fn the_level_may_change() {
-        let sink = Sink::default();
+        let sink = Heard::default();
         let (subscriber, logs) = subscriber(Format::Text, EnvFilter::new("warn"), false, sink.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("unheard");
-            assert!(logs.set_level("keyferry=loud").is_err());
-            logs.set_level("info").expect("a level");
+            let level = |level: &str| Settings { level: level.into(), ..Settings::default() };
+            assert!(logs.follow(&level("keyferry=loud")).is_err());
+            logs.follow(&level("info")).expect("a level");
             tracing::info!("heard");
         });
         let log = String::from_utf8(sink.0.lock().expect("nobody panics with the lock").clone()).expect("text");
         assert!(log.contains("heard") && !log.contains("unheard"), "{log}");
+    }
+
+    #[test]
+    fn audit_events_go_where_they_are_wanted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
+        let sink = Heard::default();
+        let by = |level: &str, audit: Destination| Settings { level: level.into(), audit, ..Settings::default() };
+        let first = filter(&by("off", Destination::Log)).expect("a filter");
+        let (subscriber, logs) = subscriber(Format::Json, first, false, sink.clone());
+        let said = |reason: &str| audit::write(audit::Event::Denied, &audit::About::default().because(reason));
+        tracing::subscriber::with_default(subscriber, || {
+            said("one");
+            tracing::error!("unheard");
+            logs.follow(&by("info", Destination::Off)).expect("settings");
+            said("two");
+            logs.follow(&by("info", Destination::File(path.clone()))).expect("settings");
+            said("three");
+            std::fs::rename(&path, &moved).expect("it is moved away, as logrotate does");
+            said("four");
+            logs.follow(&by("info", Destination::File(path.clone()))).expect("settings");
+            said("five");
+            // A folder is no file, and a device that is full takes nothing.
+            let folder = Destination::File(folder.path().to_owned());
+            let refused = logs.follow(&by("info", folder)).expect_err("that is a folder").to_string();
+            assert!(refused.starts_with("log.audit  "), "{refused}");
+            logs.follow(&by("info", Destination::File("/dev/full".into()))).expect("settings");
+            said("six");
+        });
+        let reasons = |text: &str| {
+            let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a JSON line");
+            text.lines().map(|text| line(text)["reason"].as_str().unwrap_or("none").to_owned()).collect::<Vec<_>>()
+        };
+        let read = |path| reasons(&std::fs::read_to_string(path).expect("it was written"));
+        assert_eq!(read(&moved), ["three", "four"]);
+        assert_eq!(read(&path), ["five"]);
+        let log = String::from_utf8(sink.0.lock().expect("nobody panics with the lock").clone()).expect("text");
+        assert_eq!(reasons(&log), ["one", "none"], "{log}");
+        assert!(log.contains("an audit event could not be written") && log.contains("six"), "{log}");
+        assert_eq!(logs.audit_errors(), 1);
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{mode:o}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::route::Via;
 use crate::server::listen::{self, TlsFileError};
 use crate::server::{self, Process, Service, Settings};
+use crate::telemetry::calls::Calls;
 use crate::upstream::{self, Fetch, SetupError, Upstream};
 
 /// Everything that is in force. Each is exchanged as a whole, and what has begun goes on with what it began with.
@@ -29,6 +30,7 @@ pub(super) struct Prepared {
     pub(super) network: Network,
     public_base: String,
     listening: listen::Options,
+    calls: Calls,
 }
 
 /// The ways out.
@@ -66,13 +68,14 @@ impl Prepared {
             drain: settings.drain,
             malformed: server::malformed,
         };
-        Ok(Self { settings, broker, network, public_base, listening })
+        Ok(Self { settings, broker, network, public_base, listening, calls: config.log.calls })
     }
 }
 
 impl Parts {
     pub(super) fn new(prepared: Prepared, process: Arc<Process>, broker: Arc<Broker>, address: SocketAddr) -> Self {
-        let Prepared { settings, network, public_base, listening, .. } = prepared;
+        let Prepared { settings, network, public_base, listening, calls, .. } = prepared;
+        process.log_calls(calls);
         let service = Service::new(settings, process, Arc::clone(&broker), network, public_base);
         Self {
             service: ArcSwap::from_pointee(service),
@@ -85,7 +88,8 @@ impl Parts {
 
     /// Puts it in force. Who may call goes first: nobody reaches a new integration by an old key.
     pub(super) fn exchange(&self, prepared: Prepared, integrations: Vec<Integration>) -> Changes {
-        let Prepared { settings, broker, network, public_base, listening } = prepared;
+        let Prepared { settings, broker, network, public_base, listening, calls } = prepared;
+        self.service.load().process().log_calls(calls);
         self.service.store(Arc::new(self.service.load().following(settings, network.clone(), public_base)));
         let changes = self.broker.configure(broker, integrations, network);
         self.admin_listening.store(Arc::new(plain(&listening)));

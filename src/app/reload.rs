@@ -16,10 +16,11 @@ use super::supervisor::Supervisor;
 use super::watcher::Watcher;
 use crate::broker::Changes;
 use crate::config::{self, Config, LoadRequest, Loaded, Problem, Sources};
-use crate::model::IntegrationName;
+use crate::model::{CallerName, IntegrationName};
 use crate::server::listen::TlsFileError;
 use crate::server::{Asked, Notice, Reloaded, Settings};
-use crate::telemetry::{self, Logs};
+use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::{self, Logs, TelemetryError};
 use crate::upstream::{self, SetupError};
 
 /// How long files may take to be read.
@@ -86,6 +87,7 @@ pub(super) fn follow(parts: Arc<Parts>, started_by: StartedBy, reloading: Reload
     watcher.follow(sources.clone());
     let (asking, asked) = mpsc::channel(16);
     parts.service.load().process().reloads().answered_by(asking);
+    parts.service.load().process().counts_lines_of(logs.clone());
     let first = sources.clone();
     let in_force = InForce { sources, server, net, log };
     let reloader = Reloader { parts, request, logs, supervisor, watcher, fixed, first, in_force, is_refused: false };
@@ -146,6 +148,8 @@ impl Reloader {
         let warnings: Vec<Notice> = config.warnings.iter().cloned().map(Notice::from).collect();
         let is_changed = sources != self.in_force.sources;
         if !is_changed {
+            // A file of audit events that was moved away is left to whoever moved it.
+            self.logs.follow(&config.log).map_err(|error| vec![self.of_log(&error)])?;
             if self.is_refused {
                 tracing::info!(cause = cause.as_str(), "config: without mistakes again, and as it is in force");
             } else {
@@ -168,13 +172,14 @@ impl Reloader {
         let network = self.network(&config, &sources).map_err(|error| vec![self.of_net(&error)])?;
         let prepared =
             Prepared::new(settings, &config, self.parts.address, network).map_err(|error| vec![self.of_tls(&error)])?;
-        if config.log.level != self.in_force.log.level {
-            self.logs
-                .set_level(&config.log.level)
-                .map_err(|error| vec![self.notice("log.level", error.to_string(), "write for example `info`")])?;
-        }
+        self.logs.follow(&config.log).map_err(|error| vec![self.of_log(&error)])?;
         let tables = changed_tables(&self.in_force, &config);
         let changes = self.parts.exchange(prepared, config.integrations);
+        audit::write(Event::Reloaded, &About::default().because(cause.as_str()));
+        for (caller, reason) in key_changes(&self.in_force.server, &config.server) {
+            let about = caller.as_ref().map_or_else(About::default, About::caller);
+            audit::write(Event::KeyChanged, &about.because(reason));
+        }
         self.in_force = InForce { sources, server: config.server, net: config.net, log: config.log };
         report(cause, &tables, &changes, &needs_restart, &config.warnings);
         Ok(Reloaded::Good { is_changed, needs_restart, warnings })
@@ -210,6 +215,18 @@ impl Reloader {
             ),
             SetupError::Proxy(fault) => self.notice("net.proxy", (*fault).to_owned(), "write it as http://host:port"),
             SetupError::Client(_) => self.notice("net", error.to_string(), "restart"),
+        }
+    }
+
+    fn of_log(&self, error: &TelemetryError) -> Notice {
+        match error {
+            TelemetryError::Audit { path, source } => {
+                let fault = format!("{path} cannot be opened for appending: {source}");
+                self.notice("log.audit", fault, "check the path and its rights")
+            }
+            TelemetryError::Level(_) | TelemetryError::Twice(_) | TelemetryError::Thread(_) => {
+                self.notice("log.level", error.to_string(), "write for example `info`")
+            }
         }
     }
 
@@ -253,6 +270,26 @@ impl From<Problem> for Notice {
 /// before; what counts is where we do listen.
 fn opens_to_others(settings: &Settings, address: SocketAddr) -> bool {
     settings.is_open() && !address.ip().to_canonical().is_loopback()
+}
+
+/// The API keys that are otherwise, each with what of it is; without a name the operator's own.
+fn key_changes(before: &Settings, now: &Settings) -> Vec<(Option<CallerName>, &'static str)> {
+    let named = |settings: &Settings, name: &CallerName| settings.callers.iter().find(|one| one.name == *name).cloned();
+    let gone = before.callers.iter().filter(|one| named(now, &one.name).is_none());
+    let mut changes: Vec<_> = gone.map(|one| (Some(one.name.clone()), "removed")).collect();
+    for one in &now.callers {
+        let reason = match named(before, &one.name) {
+            None => "added",
+            Some(known) if known.key_hash != one.key_hash => "key",
+            Some(known) if known.scope != one.scope => "scope",
+            Some(_) => continue,
+        };
+        changes.push((Some(one.name.clone()), reason));
+    }
+    if before.admin_key_hash != now.admin_key_hash {
+        changes.push((None, "admin_key"));
+    }
+    changes
 }
 
 /// The tables of config.toml in which something is otherwise, but for those of integrations.

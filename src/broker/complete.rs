@@ -9,6 +9,7 @@ use super::{Broker, BrokerError, Integration, Visitor, connections, entropy, val
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
 use crate::oauth::{self, Callback, EndpointError, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
+use crate::telemetry::audit::{self, About, Event};
 
 /// How a callback with a known state ended.
 #[derive(Debug)]
@@ -79,6 +80,9 @@ impl Broker {
             let cookie = cookies.iter().find(|(sent, _)| *sent == name);
             let brought = cookie.map(|(_, value)| Secret::new(entropy::fingerprint(value)));
             if brought != Some(Secret::new(expected.as_str())) {
+                if let Ok(key) = pending.flow.key() {
+                    audit::write(Event::Denied, &About::key(&key).because("another_browser"));
+                }
                 return Err(BrokerError::StateMismatch("the flow was begun in another browser"));
             }
             spent_cookie = Some(name);
@@ -164,6 +168,7 @@ impl Broker {
             logged_in = !matches!(visitor, Visitor::Nobody),
             "an authorization was finished by somebody who did not begin it; what it brought is revoked"
         );
+        audit::write(Event::Denied, &About::key(&key).because("somebody_else"));
         self.revoke_later(&key, &flow.variables, grant).await;
         Ok(())
     }
@@ -219,6 +224,7 @@ impl Broker {
                     self.tell(&key, version).await;
                     self.refreshes.resume(&key);
                     tracing::info!(integration = %key.integration, connection.id = %connection.id, "connected");
+                    audit::write(Event::Connected, &About::connection(&connection));
                     self.revoke_replaced(previous.map(|(stored, _)| stored), &key).await;
                     return Ok(connection);
                 }

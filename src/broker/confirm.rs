@@ -9,6 +9,7 @@ use super::record::{self, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{Connection, ConnectionKey, Grant};
 use crate::store::{Expected, Kind, Written};
+use crate::telemetry::audit::{self, About, Event};
 
 /// What a confirmation carries.
 #[derive(Clone, Copy)]
@@ -56,6 +57,7 @@ impl Broker {
                 integration = %key.integration,
                 "an authorization was confirmed by somebody who did not begin it; what it brought is revoked"
             );
+            audit::write(Event::Denied, &About::key(confirming).because("somebody_else"));
             return Err(BrokerError::Forbidden);
         }
         // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the
@@ -71,6 +73,7 @@ impl Broker {
         let put = self.store.put(code, Expected::Version(entry.version), &claimed, Some(UNCONFIRMED_KEPT)).await?;
         let Written::Stored(version) = put else { return Err(UNKNOWN) };
         let connection = self.activate(&record.flow, Grant::from(record.grant)).await?;
+        audit::write(Event::Confirmed, &About::connection(&connection));
         self.store.delete(code, version).await?;
         Ok(connection)
     }

@@ -6,6 +6,7 @@ use super::connections::{self, View};
 use super::{Broker, BrokerError};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus};
 use crate::store::{Expected, Written};
+use crate::telemetry::audit::{self, About, Event};
 
 impl Broker {
     /// Ends a connection: no call gets its token any more, in any replica within a second. The provider is told
@@ -13,7 +14,7 @@ impl Broker {
     pub async fn disconnect(self: &Arc<Self>, key: &ConnectionKey) -> Result<View, BrokerError> {
         self.integration_of(key)?.refuse_without_people("nobody can disconnect it.")?;
         let (broker, key) = (Arc::clone(self), key.clone());
-        self.duties.run(async move { broker.disconnect_now(&key, None).await }).await
+        self.duties.run(async move { broker.disconnect_now(&key, None, None).await }).await
     }
 
     /// The same by word of the operator: for the connection of this id and no later one of that person, though its
@@ -26,13 +27,17 @@ impl Broker {
             )));
         }
         let (broker, connection) = (Arc::clone(self), connection.clone());
-        self.duties.run(async move { broker.disconnect_now(&connection.key, Some(&connection.id)).await }).await
+        let work = async move {
+            broker.disconnect_now(&connection.key, Some(&connection.id), Some(audit::BY_OPERATOR)).await
+        };
+        self.duties.run(work).await
     }
 
     pub(super) async fn disconnect_now(
         self: &Arc<Self>,
         key: &ConnectionKey,
         only: Option<&ConnectionId>,
+        reason: Option<&str>,
     ) -> Result<View, BrokerError> {
         loop {
             let (mut stored, version) = self.stored(key).await?.ok_or(BrokerError::NotConnected)?;
@@ -57,6 +62,7 @@ impl Broker {
                 Ok(Written::Stored(written)) => {
                     self.tell(key, written).await;
                     tracing::info!(integration = %key.integration, connection.id = %stored.connection.id, "disconnected");
+                    audit::write(Event::Disconnected, &About { reason, ..About::connection(&stored.connection) });
                     if let Some(queued) = queued {
                         self.attempt_soon(queued);
                     }

@@ -9,6 +9,7 @@ use super::record::{self, FlowRecord, PendingRecord, StartRecord, Stored, Unconf
 use super::{Broker, BrokerError, connections};
 use crate::model::{ConnectionKey, ConnectionStatus, Grant, Person};
 use crate::store::{Entry, Key, Kind, StoreError};
+use crate::telemetry::audit;
 
 /// Records that are read at once.
 const PAGE: usize = 200;
@@ -151,7 +152,7 @@ impl Broker {
     /// Disconnects and takes the record away; false when there was none any more.
     async fn remove_connection(self: &Arc<Self>, key: &ConnectionKey) -> Result<bool, BrokerError> {
         loop {
-            match self.disconnect_now(key, None).await {
+            match self.disconnect_now(key, None, Some(audit::BY_OPERATOR)).await {
                 Ok(_) => {}
                 Err(BrokerError::NotConnected) => return Ok(false),
                 Err(error) => return Err(error),

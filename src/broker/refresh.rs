@@ -19,6 +19,7 @@ use crate::mapping::wait::retry_after;
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
+use crate::telemetry::audit::{self, About};
 use crate::upstream::FetchResponse;
 
 /// A provider may slow us, not stop us for a day.
@@ -250,6 +251,7 @@ impl Broker {
         match self.store.put(&connections::key(&key), Expected::Version(version), &stored.encode()?, None).await? {
             Written::Stored(written) => {
                 tracing::warn!(integration = %key.integration, connection.id = %stored.connection.id, why, "reconnect required");
+                audit::write(audit::Event::RefreshFailed, &About::connection(&stored.connection).because(why));
                 self.tell(&key, written).await;
                 Ok(Ended::Refused)
             }
@@ -285,6 +287,7 @@ impl Broker {
         let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
         let pause = self.refreshes.pause(key, asked, jitter);
         tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");
+        audit::write(audit::Event::RefreshFailed, &About::key(key).because(&error.to_string()));
         match error {
             BrokerError::TokenEndpoint { cause, .. } => BrokerError::TokenEndpoint { cause, retry_after: Some(pause) },
             other => other,

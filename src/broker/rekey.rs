@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Broker, BrokerError};
 use crate::store::{Key, Kind, Lease};
+use crate::telemetry::audit::{self, About, Event};
 
 /// Records that are read at once.
 const PAGE: usize = 200;
@@ -52,7 +53,9 @@ impl Broker {
             let Rekeyed { seen, resealed, unopenable, .. } = *progress.borrow();
             match &outcome {
                 Ok(()) => {
-                    tracing::info!(target: "audit", seen, resealed, unopenable, caller = "admin", "rekeyed");
+                    tracing::info!(seen, resealed, unopenable, "every record that opens is sealed by the newest store key");
+                    let times = u64::try_from(resealed).ok();
+                    audit::write(Event::Rekeyed, &About { times, ..About::default() }.because(audit::BY_OPERATOR));
                 }
                 Err(error) => {
                     tracing::warn!(%error, seen, resealed, unopenable, "the rekeying stopped; it can be begun again")

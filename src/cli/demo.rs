@@ -63,8 +63,9 @@ where
 {
     let failed = |what: &'static str| move |error: io::Error| Failure::other(format!("{what}: {error}"));
     let level = arguments.log_level.unwrap_or_else(|| LOG_LEVEL.to_owned());
-    let log = telemetry::Settings { format: None, level };
-    telemetry::start(&log).map_err(|error| Failure::other(error.to_string()))?;
+    let log = telemetry::Settings { level, ..telemetry::Settings::default() };
+    let logs = telemetry::start(&log).map_err(|error| Failure::other(error.to_string()))?;
+    let _last_lines = logs.to_the_end();
     let stopped = stop().map_err(failed("signals cannot be listened for"))?;
 
     let (provider_listener, provider_address) =

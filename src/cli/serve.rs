@@ -63,6 +63,7 @@ where
     let config = config?;
     let logs = telemetry::start(&config.log)
         .map_err(|error| Failure::Configuration(format!("config: 1 mistake\n  {error}")))?;
+    let _last_lines = logs.to_the_end();
     for warning in &config.warnings {
         tracing::warn!(file = warning.file, key = warning.key, remedy = warning.remedy, "config: {}", warning.fault);
     }

@@ -4,10 +4,12 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::problem::{Fault, quoted};
-use super::reader::Table;
+use super::reader::{Entry, Kind, Table};
 use super::secrets::Resolved;
 use super::server::network;
 use crate::model::Secret;
+use crate::telemetry::audit::Destination;
+use crate::telemetry::calls::{Calls, Share, Which};
 use crate::telemetry::{self, Format};
 use crate::upstream::{AllowedDestination, Settings};
 
@@ -73,7 +75,29 @@ pub(super) fn read_log(table: &mut Table<'_>) -> telemetry::Settings {
     let level = table.parsed("level", "What is logged: error to trace, or for example keyferry=debug,warn.", level);
     let level = level.unwrap_or(table.by_default("level", defaults.level, |level| level.as_str().into()));
     table.for_example("level", "keyferry=debug,warn");
-    telemetry::Settings { format, level }
+    let which = [("all", Which::All), ("failed", Which::Failed), ("off", Which::Off)];
+    let which = table.word_or("calls", "Which calls through /proxy have a log line.", &which, Which::All);
+    let doc = "The share of well-answered calls that have one, from 0 to 1; failed calls always have.";
+    let sample = table.value("call_sample", Kind::Share, doc, |entry| entry.share());
+    let sample = sample.unwrap_or(table.by_default("call_sample", 1.0, |share| (*share).into()));
+    let doc = "Whether a call's line holds its path, which may hold a secret at some providers; never its query.";
+    let paths = table.boolean_or("call_paths", doc, false);
+    let doc = "Where audit events go: log, off, or the path of a file that JSON lines are appended to.";
+    let audit = table.value("audit", Kind::Either(vec![Kind::Word(vec!["log", "off"]), Kind::Path]), doc, audit);
+    telemetry::Settings {
+        format,
+        level,
+        calls: Calls { which, sample: Share::new(sample).unwrap_or(Share::ALL), paths },
+        audit: audit.unwrap_or(table.by_default("audit", Destination::Log, |_| "log".into())),
+    }
+}
+
+fn audit(entry: &Entry<'_>) -> Result<Destination, Fault> {
+    Ok(match entry.text()? {
+        "log" => Destination::Log,
+        "off" => Destination::Off,
+        _ => Destination::File(entry.path()?),
+    })
 }
 
 fn destination(text: &str) -> Result<AllowedDestination, Fault> {

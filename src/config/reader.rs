@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use super::document::{Document, Origin};
 use super::problem::{Fault, Place, Report, did_you_mean};
 use super::secrets::{Environment, Resolved};
-pub(super) use entry::{json_number, whole};
+pub(super) use entry::{Entry, json_number, whole};
 pub use kind::{Key, Kind};
 pub(super) use nested::SecretOf;
 
@@ -296,7 +296,7 @@ impl<'a> Table<'a> {
         name: &'static str,
         kind: Kind,
         doc: &'static str,
-        read: impl FnOnce(&entry::Entry<'_>) -> Result<T, Fault>,
+        read: impl FnOnce(&Entry<'_>) -> Result<T, Fault>,
     ) -> Option<T> {
         self.describe(name, kind, doc);
         let entry = self.entry(name)?;
@@ -329,10 +329,10 @@ impl<'a> Table<'a> {
         self.amend(name, |key| key.is_required = is_needed);
     }
 
-    fn entry(&self, name: &str) -> Option<entry::Entry<'a>> {
+    fn entry(&self, name: &str) -> Option<Entry<'a>> {
         let value = self.values.get(name)?;
         let origin = self.document.origin(value.tag()).unwrap_or_else(|| self.origin.clone());
-        Some(entry::Entry { value, origin })
+        Some(Entry { value, origin })
     }
 
     fn kept<T>(&self, name: &str, read: Result<T, Fault>) -> Option<T> {

@@ -185,6 +185,7 @@ fn shape(kind: &Kind) -> Json {
         Kind::JsonPath => json!({ "type": "string", "pattern": "^\\$" }),
         Kind::Date => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
         Kind::Integer(bounds) => json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }),
+        Kind::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Duration => {
             json!({ "anyOf": [{ "type": "string", "pattern": DURATION }, { "type": "integer", "minimum": 0 }] })

@@ -31,6 +31,7 @@ impl Service {
         let answer = self.answer_admin(&head, &request_id).await;
         let response = answer.unwrap_or_else(|error| {
             error.log(&request_id);
+            self.note_denial(&error, Some(&request_id));
             error.respond(&request_id)
         });
         self.process.requests.count(Place::Admin, &response, true);
@@ -46,7 +47,7 @@ impl Service {
         }
         // Before anything else of the request is read.
         if endpoint.is_for_the_operator() {
-            self.check_admin_key(&head.headers, request_id)?;
+            self.check_admin_key(&head.headers)?;
         }
         match endpoint {
             AdminEndpoint::Health => Ok(json_response(StatusCode::OK, &json!({ "status": "alive" }))),
@@ -56,7 +57,7 @@ impl Service {
             AdminEndpoint::Reload => self.reload().await,
             // Boxed, so that the future of a health check stays small.
             AdminEndpoint::Connections => self.connection_list(head).boxed().await,
-            AdminEndpoint::Connection(id) => self.connection_by_id(id, head, request_id).boxed().await,
+            AdminEndpoint::Connection(id) => self.connection_by_id(id, head).boxed().await,
             AdminEndpoint::People => self.delete_person(head, request_id).boxed().await,
             AdminEndpoint::Rekey => self.rekey(head).boxed().await,
         }

@@ -50,7 +50,7 @@ pub(super) fn usable(
     name: &str,
 ) -> Result<Arc<Integration>, HttpError> {
     if caller.scope().is_some_and(|scope| !scope.integrations.permits(name)) {
-        return Err(HttpError::Forbidden);
+        return Err(caller.denied(found.as_ref().map(|integration| &integration.name), None));
     }
     let integration = found.ok_or(HttpError::UnknownIntegration)?;
     match &integration.missing {

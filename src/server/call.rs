@@ -54,6 +54,7 @@ impl Service {
         let name = target.integration;
         let known = self.broker.integration(name);
         record.names(known.as_ref());
+        record.goes_to(target.path);
         let place = known.as_ref().map(|integration| &integration.provider.api.auth);
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;
         record.comes_from(caller.name());
@@ -62,6 +63,10 @@ impl Service {
         let person = caller.person(Named::from_headers(request.headers())?)?;
         caller.require(integration.name.as_str(), person).inspect_err(|_| record.is_for_named(person))?;
 
+        if integration.holder.is_some() {
+            // The connection is nobody's, and the call is somebody's all the same.
+            record.is_for_named(person);
+        }
         let name = integration.live_key(person.org, person.user);
         let live = match self.broker.live(&name) {
             Some(live) => live,

@@ -20,6 +20,7 @@ use super::respond::KEYFERRY_ERROR;
 use super::service::Process;
 use crate::broker::{Integration, Live};
 use crate::model::{CallerName, Person};
+use crate::telemetry::calls;
 use crate::upstream::Progress;
 
 /// The record of one call; by default of nothing that is recorded. It is told once, when the last of it is gone, so that
@@ -45,6 +46,8 @@ struct Known {
     asked: Option<Duration>,
     /// When the head of the provider's answer was there, or it was clear that none would come.
     heard: Option<Duration>,
+    /// Where it goes, without the query; `None` unless the operator wants it in the log.
+    path: Option<Box<str>>,
     status: Option<StatusCode>,
     /// How it ends unless something else happens: with the caller going away.
     outcome: Outcome,
@@ -72,6 +75,7 @@ impl CallRecord {
             connection: None,
             asked: None,
             heard: None,
+            path: None,
             status: None,
             outcome: Outcome::CANCELLED,
             progress: None,
@@ -84,6 +88,11 @@ impl CallRecord {
     /// The integration that the path names, if there is one of that name.
     pub(super) fn names(&mut self, integration: Option<&Arc<Integration>>) {
         self.note(|known| known.integration = integration.cloned());
+    }
+
+    /// The path that goes to the provider. Kept only where the log is to have it: some hold a secret.
+    pub(super) fn goes_to(&mut self, path: &str) {
+        self.note(|known| known.path = known.process.logged_calls.load().paths.then(|| path.into()));
     }
 
     /// Who makes it.
@@ -186,5 +195,47 @@ impl Drop for Known {
             bytes_out: self.bytes_out,
         };
         self.process.calls.count(self.integration.as_ref().map(|integration| &integration.name), &ended);
+        if self.process.logged_calls.load().take(self.number, self.outcome.is_good()) {
+            self.log(&ended);
+        }
     }
+}
+
+impl Known {
+    /// The call's line. Louder where it is us who failed, or nobody can tell from the status that something did.
+    fn log(&self, ended: &Ended) {
+        let connected = self.connection.as_ref().map(|live| &live.connection.key.person);
+        let person = self.person.as_ref().or(connected).filter(|person| !person.is_nobody());
+        let ours = self.outcome.is_ours() && self.status.is_some_and(|status| status.is_server_error());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: calls::TARGET,
+                    {
+                    request.id = %self.process.request_id(self.number),
+                    integration = self.integration.as_ref().map(|integration| integration.name.as_str()),
+                    method = self.method.as_str(),
+                    path = self.path.as_deref(),
+                    outcome = self.outcome.as_str(),
+                    status = self.status.map(|status| status.as_u16()),
+                    duration_ms = millis(ended.duration),
+                    upstream_ms = self.heard.zip(self.asked).map(|(heard, asked)| millis(heard - asked)),
+                    bytes_in = ended.bytes_in,
+                    bytes_out = ended.bytes_out,
+                    org = person.map(|person| person.org.as_str()),
+                    user = person.map(|person| person.user.as_str()),
+                    caller = self.caller.as_ref().map(CallerName::as_str),
+                    connection.id = self.connection.as_ref().map(|live| live.connection.id.as_str()),
+                    },
+                    "call"
+                )
+            };
+        }
+        if ours || self.outcome == Outcome::BROKEN { line!(warn) } else { line!(info) }
+    }
+}
+
+/// Milliseconds, down to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }

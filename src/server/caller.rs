@@ -11,6 +11,7 @@ use http::{Extensions, HeaderMap, HeaderName, Uri};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::denials::Denied;
 use super::respond::HttpError;
 use super::service::Service;
 use super::{Caller as KeyCaller, KeyHash, Settings};
@@ -87,8 +88,8 @@ impl Caller<'_> {
             Self::Anyone => {
                 Ok(PersonName { org: named.org.unwrap_or("default"), user: named.user.unwrap_or("default") })
             }
-            Self::Session { session, .. } => only(&session.person, named),
-            Self::Login(person) => only(person, named),
+            Self::Session { session, .. } => self.only(&session.person, named),
+            Self::Login(person) => self.only(person, named),
             Self::Key(key) => {
                 let org = named.org.or_else(|| key.scope.orgs.single().map(Org::as_str));
                 let user = named.user.or_else(|| key.scope.users.single().map(User::as_str));
@@ -105,7 +106,10 @@ impl Caller<'_> {
     /// Refuses what the caller's scope does not cover. The words do not tell whether the thing exists.
     pub(crate) fn require(&self, integration: &str, person: PersonName<'_>) -> Result<(), HttpError> {
         let covers = |scope: &CallerScope| scope.covers(integration, person.org, person.user);
-        if self.scopes().all(covers) { Ok(()) } else { Err(HttpError::Forbidden) }
+        if self.scopes().all(covers) {
+            return Ok(());
+        }
+        Err(self.denied(IntegrationName::parse(integration).ok().as_ref(), Some(person)))
     }
 
     /// Refuses a proxied call's method outside the scope, and a header that would make another of it at the provider.
@@ -114,7 +118,7 @@ impl Caller<'_> {
             let bounded = matches!(scope.methods, Allowed::Only(_));
             scope.permits_method(method) && !(bounded && headers.keys().any(overrides_method))
         });
-        if permitted { Ok(()) } else { Err(HttpError::Forbidden) }
+        if permitted { Ok(()) } else { Err(self.denied(None, None)) }
     }
 
     /// The name of the key that it is, or of the key that made the session.
@@ -123,6 +127,23 @@ impl Caller<'_> {
             Self::Key(key) | Self::Session { maker: Some(key), .. } => Some(&key.name),
             Self::Anyone | Self::Session { maker: None, .. } | Self::Login(_) => None,
         }
+    }
+
+    /// That person, whom a request may name and need not. Naming somebody else is refused.
+    fn only<'p>(&self, person: &'p Person, named: Named<'_>) -> Result<PersonName<'p>, HttpError> {
+        let (org, user) = (person.org.as_str(), person.user.as_str());
+        let other = named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
+        let person = PersonName { org, user };
+        if other { Err(self.denied(None, Some(person))) } else { Ok(person) }
+    }
+
+    /// The refusal of what it may not do, with what is known of that.
+    pub(crate) fn denied(&self, integration: Option<&IntegrationName>, person: Option<PersonName<'_>>) -> HttpError {
+        HttpError::Forbidden(Denied {
+            caller: self.name().cloned(),
+            integration: integration.cloned(),
+            person: person.and_then(|person| person.parse().ok()),
+        })
     }
 
     /// Every scope that bounds it: its own, and for a session its maker's as well.
@@ -149,7 +170,12 @@ impl Caller<'_> {
     }
 }
 
-impl PersonName<'_> {
+impl<'a> PersonName<'a> {
+    /// A person's.
+    pub(crate) fn of(person: &'a Person) -> Self {
+        Self { org: person.org.as_str(), user: person.user.as_str() }
+    }
+
     /// As parsed names.
     pub(crate) fn parse(self) -> Result<Person, HttpError> {
         let org = Org::parse(self.org).map_err(|error| HttpError::bad_request(format!("The organisation {error}.")))?;
@@ -172,13 +198,6 @@ impl<'a> Named<'a> {
         let unclear = |()| HttpError::bad_request("Send Keyferry-Org and Keyferry-User once each, as UTF-8.");
         Ok(Self { org: one("keyferry-org").map_err(unclear)?, user: one("keyferry-user").map_err(unclear)? })
     }
-}
-
-/// That person, whom a request may name and need not. Naming somebody else is refused.
-fn only<'p>(person: &'p Person, named: Named<'_>) -> Result<PersonName<'p>, HttpError> {
-    let (org, user) = (person.org.as_str(), person.user.as_str());
-    let other = named.org.is_some_and(|named| named != org) || named.user.is_some_and(|named| named != user);
-    if other { Err(HttpError::Forbidden) } else { Ok(PersonName { org, user }) }
 }
 
 /// A session is worth no more than its maker: with callers configured, one whose maker is gone, or which nobody's key

@@ -49,6 +49,7 @@ fn text(service: &Service, format: Format) -> String {
     edges::store(&mut page, broker.store());
     edges::listeners(&mut page, process);
     edges::upstream(&mut page, service.upstream.traffic());
+    process::log(&mut page, process.logs());
     process::usage(&mut page, process.started_at());
     page.end()
 }

@@ -14,6 +14,7 @@ use self::problems::{
     application_problem, broker_problem, items_problem, shutting_down, unknown_integration, upstream_problem,
 };
 use super::body::Body;
+use super::denials::Denied;
 use super::forward::ForwardError;
 use super::origin::Misdirected;
 use super::reload::Notice;
@@ -36,7 +37,7 @@ pub(crate) enum HttpError {
     /// No session or key, or a wrong one.
     Unauthenticated,
     /// Outside the caller's scope, or another person's.
-    Forbidden,
+    Forbidden(Denied),
     /// The open mode behind a proxy.
     Forwarded,
     /// A foreign page.
@@ -127,7 +128,7 @@ impl HttpError {
                 "unauthenticated",
                 "Send a Keyferry session (kfs_…) or API key (kf_…) in Authorization; there was none, or it is unknown or over.",
             ),
-            Self::Forbidden => plain(
+            Self::Forbidden(_) => plain(
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "This session, key or login does not cover that person, integration or method.",

@@ -1,9 +1,10 @@
 //! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the
 //! endpoint.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::header::ORIGIN;
 use http::{Method, Request, Response};
@@ -14,6 +15,7 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::call_record::{CallCounts, CallRecord};
 use super::cors;
+use super::denials::Denials;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
 use super::listen::Peer;
@@ -26,6 +28,8 @@ use super::respond::HttpError;
 use crate::broker::{Broker, Integration, Network};
 use crate::model::Timestamp;
 use crate::route::{Side, Via};
+use crate::telemetry::Logs;
+use crate::telemetry::calls::Calls;
 use crate::telemetry::gauge::Gauge;
 use crate::upstream::Upstream;
 
@@ -52,6 +56,11 @@ pub struct Process {
     draining: AtomicBool,
     /// What was counted of calls.
     pub(super) calls: CallCounts,
+    /// Which calls have a line in the log.
+    pub(super) logged_calls: ArcSwap<Calls>,
+    pub(super) denials: Denials,
+    /// What became of lines; nothing while nobody logs.
+    logs: OnceLock<Logs>,
     pub(super) reloads: Reloads,
     /// What is no call.
     pub(super) requests: Requests,
@@ -88,6 +97,9 @@ impl Process {
             next_request: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             calls: CallCounts::default(),
+            logged_calls: ArcSwap::default(),
+            denials: Denials::default(),
+            logs: OnceLock::new(),
             reloads: Reloads::default(),
             requests: Requests::default(),
             open: Default::default(),
@@ -107,6 +119,25 @@ impl Process {
 
     pub(super) fn started_at(&self) -> Timestamp {
         self.started_at
+    }
+
+    /// From now on these calls have a line in the log.
+    pub fn log_calls(&self, calls: Calls) {
+        self.logged_calls.store(Arc::new(calls));
+    }
+
+    /// Whose lines are counted.
+    pub fn counts_lines_of(&self, logs: Logs) {
+        let _ = self.logs.set(logs);
+    }
+
+    pub(super) fn logs(&self) -> Option<&Logs> {
+        self.logs.get()
+    }
+
+    /// A request's identifier, by its number.
+    pub(super) fn request_id(&self, number: u64) -> String {
+        format!("{}-{number:x}", self.instance)
     }
 
     /// From now on readiness says that this process is going.
@@ -274,6 +305,7 @@ impl Service {
     pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
         let request_id = self.request_id(number);
         error.log(&request_id);
+        self.note_denial(error, Some(&request_id));
         error.respond(&request_id)
     }
 
@@ -283,7 +315,7 @@ impl Service {
     }
 
     fn request_id(&self, number: u64) -> String {
-        format!("{}-{number:x}", self.process.instance)
+        self.process.request_id(number)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::admit::named;
 use super::body::Body;
-use super::caller::Caller;
+use super::caller::{Caller, PersonName};
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::model::{Allowed, IntegrationName};
@@ -27,7 +27,7 @@ impl Service {
         let in_scope =
             caller.scope().is_none_or(|scope| scope.orgs.permits(person.org) && scope.users.permits(person.user));
         if !in_scope {
-            return Err(HttpError::Forbidden);
+            return Err(caller.denied(None, Some(person)));
         }
         let person = person.parse()?;
         if head.method == Method::DELETE {
@@ -36,7 +36,7 @@ impl Service {
         }
         if matches!(caller, Caller::Session { .. } | Caller::Login(_)) {
             // A session or login that made sessions would outlive its own end.
-            return Err(HttpError::Forbidden);
+            return Err(caller.denied(None, Some(PersonName::of(&person))));
         }
         let integrations = self.session_integrations(&caller, form.sent("integrations"))?;
         let maker = match &caller {

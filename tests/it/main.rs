@@ -27,6 +27,7 @@ mod demo; // `keyferry demo`, as a newcomer walks it
 mod items; // items by configuration: shipped files against documented answers, and every rule of the walk
 mod limits; // rate budgets over replicas, pauses, circuits, and what readiness and metrics say of them
 mod loading; // a connection's items, over HTTP, from vendors that page, insist, fail and recover
+mod logging; // a line and a count of each call, and what the audit stream hears
 mod mechanisms; // each mechanism of provider files: every byte that is sent, and what comes of the answer
 mod metrics; // what is counted, in both formats; dashboard and alerts name what exists
 mod openapi; // what the documents say is what is answered

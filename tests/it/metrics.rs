@@ -193,8 +193,12 @@ async fn a_store_that_is_gone_raises_errors() {
     let keyferry = Keyferry::start(configuration).await;
     let errors = |page: &Metrics| page.value("keyferry_store_errors_total", &[("operation", "get")]);
     keyferry.call("acme", "/api/me", Person::ADA).await.expect_problem(424, "not_connected");
-    let well = Metrics::of(&keyferry).await;
-    assert_eq!((errors(&well), well.value("keyferry_store_synced", &[])), (0.0, 1.0));
+    until("word of changes arrives", PATIENCE, async || {
+        let page = keyferry.admin_request("GET", "/metrics").send().await.expect(200).text();
+        page.contains("keyferry_store_synced 1\n").then_some(())
+    })
+    .await;
+    assert_eq!(errors(&Metrics::of(&keyferry).await), 0.0);
 
     redis.kill();
     keyferry.call("acme", "/api/me", Person::ADA).await.expect_problem(503, "store_unavailable");

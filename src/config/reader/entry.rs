@@ -63,6 +63,17 @@ impl<'a> Entry<'a> {
             .ok_or_else(|| Fault::new("is out of bounds", remedy))
     }
 
+    pub(in crate::config) fn share(&self) -> Result<f64, Fault> {
+        const REMEDY: &str = "write a number from 0 to 1, for example 0.1";
+        let number = match self.value {
+            Value::String(_, text) if self.origin.is_text => text.trim().parse().ok(),
+            Value::Num(_, number) => number.to_f64().or_else(|| whole(*number).map(|whole| whole as f64)),
+            _ => None,
+        };
+        let number = number.ok_or_else(|| self.wrong_kind("a number", REMEDY))?;
+        if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(Fault::new("is out of bounds", REMEDY)) }
+    }
+
     pub(super) fn boolean(&self) -> Result<bool, Fault> {
         match self.value {
             Value::Bool(_, flag) => Ok(*flag),
@@ -95,7 +106,7 @@ impl<'a> Entry<'a> {
         if duration > LONGEST { Err(Fault::new("is longer than a hundred years", REMEDY)) } else { Ok(duration) }
     }
 
-    pub(super) fn path(&self) -> Result<PathBuf, Fault> {
+    pub(in crate::config) fn path(&self) -> Result<PathBuf, Fault> {
         let text = self.text()?;
         if text.is_empty() {
             return Err(Fault::new("is empty", "name a path"));

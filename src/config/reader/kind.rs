@@ -38,6 +38,8 @@ pub enum Kind {
     Date,
     /// A whole number within these bounds.
     Integer(RangeInclusive<u32>),
+    /// A number from 0 to 1.
+    Share,
     /// `true` or `false`.
     Boolean,
     /// Text such as `30s`, or a number of seconds.

@@ -11,6 +11,7 @@ use super::super::respond::{HttpError, json_response};
 use super::super::service::Service;
 use crate::broker::{BrokerError, View, Wanted};
 use crate::model::{ConnectionId, ConnectionStatus, IntegrationName, NameError, Org, Person, User};
+use crate::telemetry::audit::{self, About, Event};
 
 /// Connections of a page when nobody says how many, and at most.
 const PAGE: usize = 100;
@@ -38,7 +39,6 @@ impl Service {
         &self,
         id: &str,
         head: &request::Parts,
-        request_id: &str,
     ) -> Result<Response<Body>, HttpError> {
         Query::read(head, &[])?;
         let unknown = |unopenable| HttpError::UnknownConnection { unopenable };
@@ -53,17 +53,6 @@ impl Service {
             Err(BrokerError::NotConnected) => return Err(unknown(0)),
             outcome => outcome?,
         };
-        let key = &view.connection.key;
-        tracing::info!(
-            target: "audit",
-            org = key.person.org.as_str(),
-            user = key.person.user.as_str(),
-            integration = key.integration.as_str(),
-            connection.id = view.connection.id.as_str(),
-            caller = "admin",
-            request.id = request_id,
-            "disconnected"
-        );
         Ok(json_response(StatusCode::OK, &operator_json(&view)))
     }
 
@@ -80,7 +69,8 @@ impl Service {
         let person = Person { org, user };
         let deleted = self.broker.delete_person(&person).await?;
         let (org, user) = (person.org.as_str(), person.user.as_str());
-        tracing::info!(target: "audit", org, user, caller = "admin", request.id = request_id, "person_deleted");
+        let about = About { request: Some(request_id), ..About::default() }.person(&person).because(audit::BY_OPERATOR);
+        audit::write(Event::PersonDeleted, &about);
         let answer = json!({
             "org_id": org,
             "user_id": user,

@@ -87,6 +87,11 @@ impl Outcome {
         self.0 < 3
     }
 
+    /// Whether it was us who answered.
+    pub(crate) fn is_ours(self) -> bool {
+        self.0 > OTHER
+    }
+
     pub(crate) fn number(self) -> usize {
         self.0
     }

@@ -9,6 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::exposition::Exposition;
 use crate::model::Timestamp;
 use crate::server::reload::ReloadCounts;
+use crate::telemetry::Logs;
 
 pub(super) fn build(page: &mut Exposition) {
     let labels = [
@@ -32,6 +33,13 @@ pub(super) fn configuration(page: &mut Exposition, reloads: ReloadCounts) {
     page.gauge("keyferry_config_last_good_timestamp_seconds", doc).sample(&[], reloads.good_at);
     let doc = "Whether the configuration in the files has mistakes, so that the one before it is in force: 1, or 0.";
     page.gauge("keyferry_config_refused", doc).sample(&[], u8::from(reloads.is_refused));
+}
+
+pub(super) fn log(page: &mut Exposition, logs: Option<&Logs>) {
+    let doc = "Log lines that were left out because nobody read them in time; those of calls go first.";
+    page.counter("keyferry_log_dropped", doc).sample(&[], logs.map_or(0, Logs::left_out));
+    let doc = "Audit events that their file did not take; the log has them.";
+    page.counter("keyferry_audit_errors", doc).sample(&[], logs.map_or(0, Logs::audit_errors));
 }
 
 pub(super) fn usage(page: &mut Exposition, started_at: Timestamp) {

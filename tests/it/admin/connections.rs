@@ -199,7 +199,7 @@ async fn disconnected(scene: &Scene, id: &str, elsewhere: &Keyferry) {
     })
     .await;
     let audited = scene.audited("disconnected", |line| line["connection.id"] == id).await;
-    assert_eq!((&audited["user"], &audited["caller"]), (&json!("ada"), &json!("admin")));
+    assert_eq!((&audited["user"], &audited["reason"]), (&json!("ada"), &json!("by_operator")));
     assert_eq!(scene.ask("DELETE", &path).await.expect(200).json()["status"], "disconnected", "it is no mistake");
     assert_eq!(scene.list("status=disconnected").await.len(), 1);
     scene.keyferry.call("acme", "/api/me", Person::BOB).await.expect(200);

@@ -75,7 +75,7 @@ async fn everything_goes(scene: &Scene) {
     });
     assert_eq!(deleted, expected);
     let audited = scene.audited("person_deleted", |line| line["user"] == "ada").await;
-    assert_eq!((&audited["org"], &audited["caller"]), (&json!("analytical"), &json!("admin")));
+    assert_eq!((&audited["org"], &audited["reason"]), (&json!("analytical"), &json!("by_operator")));
 
     for session in &sessions {
         call(session).await.expect_problem(401, "unauthenticated");

@@ -106,6 +106,8 @@ fn net_store_and_log() {
         "[log]\nformat = 'xml'",
         "[log]\nlevel = 'verbose'",
         "[log]\nlevel = 'keyferry=loud'",
+        "[log]\ncalls = 'some'\ncall_sample = 1.5\ncall_paths = 'no'\naudit = ''",
+        "[log]\ncall_sample = 'half'\naudit = true",
         "[telemetry]\nendpoint = 'http://127.0.0.1:4318'",
     ]);
     insta::assert_snapshot!(sentences);

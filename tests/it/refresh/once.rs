@@ -38,7 +38,8 @@ async fn for_a_thousand_calls_in_two_processes_over_one_redis() {
         let labels = [("integration", "acme"), ("outcome", outcome)];
         pages.iter().map(|page| page.value("keyferry_refreshes_total", &labels)).sum::<f64>()
     });
-    assert!(refreshes[0] == 1.0 && refreshes[1] <= 1.0 && refreshes[2..] == [0.0, 0.0], "{refreshes:?}");
+    // How often somebody else had it already is a matter of who comes when.
+    assert_eq!([refreshes[0], refreshes[2], refreshes[3]], [1.0, 0.0, 0.0], "{refreshes:?}");
     assert_eq!(server.count("/token/refresh_token").await, 1);
     assert_eq!(server.count("/api/401").await, 0);
     assert_eq!(server.count("/grants_revoked").await, 0);

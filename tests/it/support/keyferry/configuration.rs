@@ -19,6 +19,7 @@ const STORE_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 pub(crate) struct Configuration {
     store: String,
     server: String,
+    log: String,
     rest: String,
     providers: Vec<(String, String)>,
     environment: Vec<(String, String)>,
@@ -34,6 +35,7 @@ impl Configuration {
         Self {
             store: "url = \"memory:\"\n".to_owned(),
             server: String::new(),
+            log: "level = \"debug\"".to_owned(),
             rest: String::new(),
             providers: Vec::new(),
             environment: Vec::new(),
@@ -92,6 +94,12 @@ impl Configuration {
     pub(crate) fn server(mut self, lines: &str) -> Self {
         self.server.push_str(lines);
         self.server.push('\n');
+        self
+    }
+
+    /// Lines under `[log]`, in place of the level `debug`.
+    pub(crate) fn log(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.log);
         self
     }
 
@@ -161,8 +169,8 @@ impl Configuration {
     pub(super) fn write(&self, folder: &Path, listen: SocketAddr, public_url: &str) {
         let config = format!(
             "[server]\nlisten = \"{listen}\"\npublic_url = \"{public_url}\"\nproviders_dir = \"providers\"\n\
-             admin_listen = \"127.0.0.1:0\"\n{}\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\n[store]\n{}\n{}",
-            self.server, self.store, self.rest
+             admin_listen = \"127.0.0.1:0\"\n{}\n[log]\nformat = \"json\"\n{}\n\n[store]\n{}\n{}",
+            self.server, self.log, self.store, self.rest
         );
         fs::create_dir_all(folder.join("providers")).expect("the temporary folder can be written");
         fs::write(folder.join("config.toml"), config).expect("the temporary folder can be written");

@@ -1,0 +1,210 @@
+//! The audit stream: who connected, confirmed, was refused, ended what. Events of one target with fixed fields, which go
+//! to the log, or as JSON lines to a file of their own. Never a secret: every field is a name, an identifier or a word of
+//! ours.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::metric::Counter;
+use crate::model::{CallerName, Connection, ConnectionKey, IntegrationName, Person};
+
+/// The target of every event of the stream.
+pub const TARGET: &str = "audit";
+
+/// The reason of what nobody but the operator asked for, on the admin listener.
+pub const BY_OPERATOR: &str = "by_operator";
+
+/// Where the audit stream goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Destination {
+    /// To the log, whatever its level.
+    #[default]
+    Log,
+    /// Nowhere.
+    Off,
+    /// To the end of this file, as JSON lines.
+    File(PathBuf),
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A connection has a new grant.
+    Connected,
+    /// Whoever began an authorization has given their word for it.
+    Confirmed,
+    /// A grant could not be refreshed, for now or for good.
+    RefreshFailed,
+    /// A connection was ended.
+    Disconnected,
+    /// Somebody was refused.
+    Denied,
+    /// Everything that is kept of a person was taken away.
+    PersonDeleted,
+    /// Every record that opens is sealed by the newest store key.
+    Rekeyed,
+    /// Another configuration is in force.
+    Reloaded,
+    /// An API key, or what it may do, has come, gone or changed.
+    KeyChanged,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Connected,
+        Self::Confirmed,
+        Self::RefreshFailed,
+        Self::Disconnected,
+        Self::Denied,
+        Self::PersonDeleted,
+        Self::Rekeyed,
+        Self::Reloaded,
+        Self::KeyChanged,
+    ];
+
+    /// The message of its line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Confirmed => "confirmed",
+            Self::RefreshFailed => "refresh_failed",
+            Self::Disconnected => "disconnected",
+            Self::Denied => "denied",
+            Self::PersonDeleted => "person_deleted",
+            Self::Rekeyed => "rekeyed",
+            Self::Reloaded => "reloaded",
+            Self::KeyChanged => "key_changed",
+        }
+    }
+}
+
+/// Whom and what an event is about, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The organisation.
+    pub org: Option<&'a str>,
+    /// The user.
+    pub user: Option<&'a str>,
+    /// The integration.
+    pub integration: Option<&'a str>,
+    /// The connection's identifier.
+    pub connection: Option<&'a str>,
+    /// The name of the API key.
+    pub caller: Option<&'a str>,
+    /// The request's identifier.
+    pub request: Option<&'a str>,
+    /// Why, in words of ours.
+    pub reason: Option<&'a str>,
+    /// How many events this line stands for, where it stands for more than one.
+    pub times: Option<u64>,
+}
+
+impl<'a> About<'a> {
+    /// A person's place at an integration.
+    pub fn key(key: &'a ConnectionKey) -> Self {
+        Self::default().integration(&key.integration).person(&key.person)
+    }
+
+    /// A connection.
+    pub fn connection(connection: &'a Connection) -> Self {
+        Self { connection: Some(connection.id.as_str()), ..Self::key(&connection.key) }
+    }
+
+    /// An API key.
+    pub fn caller(name: &'a CallerName) -> Self {
+        Self { caller: Some(name.as_str()), ..Self::default() }
+    }
+
+    /// With its integration.
+    pub fn integration(self, name: &'a IntegrationName) -> Self {
+        Self { integration: Some(name.as_str()), ..self }
+    }
+
+    /// With its person; not the one that stands for nobody.
+    pub fn person(self, person: &'a Person) -> Self {
+        if person.is_nobody() {
+            return self;
+        }
+        Self { org: Some(person.org.as_str()), user: Some(person.user.as_str()), ..self }
+    }
+
+    /// With its reason.
+    pub fn because(self, reason: &'a str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+}
+
+/// Writes an event into the stream.
+pub fn write(event: Event, about: &About<'_>) {
+    let About { org, user, integration, connection, caller, request, reason, times } = *about;
+    tracing::info!(
+        target: TARGET,
+        { request.id = request, integration, org, user, caller, connection.id = connection, reason, times },
+        "{}",
+        event.as_str()
+    );
+}
+
+/// The file of the stream, while it goes to one.
+#[derive(Clone, Default)]
+pub(super) struct Sink(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    file: Mutex<Option<File>>,
+    errors: Counter,
+}
+
+impl Sink {
+    /// From now on this is the file.
+    pub(super) fn goes_to(&self, file: Option<File>) {
+        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+
+    /// How many lines could not be written.
+    pub(super) fn errors(&self) -> u64 {
+        self.0.errors.get()
+    }
+
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        match &mut *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(file) => file.write_all(line),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens the file of a stream for appending, and makes it where it is not there. Nobody else may read it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+impl MakeWriter<'_> for Sink {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Sink {
+    /// Takes a whole event. One that the file does not take goes to the log instead, so that it is not lost.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.append(event) {
+            self.0.errors.add(1);
+            let line = String::from_utf8_lossy(event);
+            tracing::error!(%error, line = line.trim_end(), "an audit event could not be written to its file");
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
