@@ -37,7 +37,7 @@ impl Share {
     /// From a number of 0 to 1; `None` for any other.
     pub fn new(part: f64) -> Option<Self> {
         // The conversion ends at the largest number, and that one takes everything.
-        (0.0..=1.0).contains(&part).then(|| Self((part * u64::MAX as f64) as u64))
+        (0.0..=1.0).contains(&part).then_some(Self((part * u64::MAX as f64) as u64))
     }
 
     /// Whether the call of this number belongs to it. Numbers that follow each other are spread evenly, so that no burst

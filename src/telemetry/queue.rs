@@ -90,7 +90,7 @@ impl Queue {
     }
 }
 
-/// The way into a queue for events of one kind.
+/// The way into a queue, for one line.
 #[derive(Clone)]
 pub(super) struct Entrance {
     queue: Arc<Queue>,
@@ -98,8 +98,9 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
+    /// For a line that is never left out.
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, most: MOST }
+        Self { queue, most: usize::MAX }
     }
 }
 
