@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Broker, BrokerError};
 use crate::store::{Key, Kind, Lease};
-use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::audit::{self, Event};
 
 /// Records that are read at once.
 const PAGE: usize = 200;
@@ -53,9 +53,8 @@ impl Broker {
             let Rekeyed { seen, resealed, unopenable, .. } = *progress.borrow();
             match &outcome {
                 Ok(()) => {
-                    tracing::info!(seen, resealed, unopenable, "every record that opens is sealed by the newest store key");
-                    let times = u64::try_from(resealed).ok();
-                    audit::write(Event::Rekeyed, &About { times, ..About::default() }.because(audit::BY_OPERATOR));
+                    let (event, reason) = (Event::Rekeyed.as_str(), audit::BY_OPERATOR);
+                    tracing::info!(target: audit::TARGET, { seen, resealed, unopenable, reason }, "{event}");
                 }
                 Err(error) => {
                     tracing::warn!(%error, seen, resealed, unopenable, "the rekeying stopped; it can be begun again")

@@ -108,6 +108,8 @@ fn denial(error: &HttpError) -> Option<(&'static str, Option<&Denied>)> {
         HttpError::NoAdminKey | HttpError::WrongAdminKey => Some(("wrong_admin_key", None)),
         HttpError::BadRequest(_)
         | HttpError::UnknownIntegration
+        | HttpError::UnknownConnection { .. }
+        | HttpError::AlreadyRunning
         | HttpError::NotFound
         | HttpError::MethodNotAllowed(_)
         | HttpError::TooLarge

@@ -152,16 +152,24 @@ pub fn write(event: Event, about: &About<'_>) {
 }
 
 /// The file of the stream, while it goes to one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Sink(Arc<Inner>);
 
-#[derive(Default)]
+type Instead = dyn Fn(&[u8]) + Send + Sync;
+
 struct Inner {
     file: Mutex<Option<File>>,
     errors: Counter,
+    /// Where a line goes that the file does not take.
+    instead: Box<Instead>,
 }
 
 impl Sink {
+    /// Without a file. A line that one does not take later on is given to `instead`.
+    pub(super) fn new(instead: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner { file: Mutex::default(), errors: Counter::default(), instead: Box::new(instead) }))
+    }
+
     /// From now on this is the file.
     pub(super) fn goes_to(&self, file: Option<File>) {
         *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
@@ -198,8 +206,8 @@ impl Write for Sink {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         if let Err(error) = self.append(event) {
             self.0.errors.add(1);
-            let line = String::from_utf8_lossy(event);
-            tracing::error!(%error, line = line.trim_end(), "an audit event could not be written to its file");
+            (self.0.instead)(event);
+            tracing::error!(%error, "an audit event could not be written to its file; the log has it instead");
         }
         Ok(event.len())
     }

@@ -15,6 +15,10 @@ use super::{audit, calls};
 const MOST_OF_CALLS: usize = 1024 * 1024;
 const MOST: usize = 16 * MOST_OF_CALLS;
 
+/// How long lines of calls are gathered, so that a busy log costs a hundred wake-ups a second and not one for each call.
+/// Every other line goes at once, and takes along what waits.
+const GATHERED: Duration = Duration::from_millis(10);
+
 /// Lines on their way to one writer.
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -26,6 +30,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// Whether something waits that is not to be gathered.
+    is_urgent: bool,
     is_writing: bool,
 }
 
@@ -51,7 +57,10 @@ impl Queue {
     /// Waits until everything is written, and for so long at most: nobody may be reading.
     pub(super) fn flush(&self, limit: Duration) {
         let is_busy = |state: &mut State| state.is_writing || !state.waiting.is_empty();
-        let _ = self.written.wait_timeout_while(self.state(), limit, is_busy);
+        let mut state = self.state();
+        state.is_urgent = true;
+        self.more.notify_one();
+        let _ = self.written.wait_timeout_while(state, limit, is_busy);
     }
 
     fn push(&self, line: &[u8], most: usize) {
@@ -60,10 +69,11 @@ impl Queue {
             drop(state);
             return self.left_out.add(1);
         }
-        let was_empty = state.waiting.is_empty();
+        let is_news = state.waiting.is_empty() || (most != MOST_OF_CALLS && !state.is_urgent);
+        state.is_urgent |= most != MOST_OF_CALLS;
         state.waiting.extend_from_slice(line);
         drop(state);
-        if was_empty {
+        if is_news {
             self.more.notify_one();
         }
     }
@@ -72,7 +82,10 @@ impl Queue {
         let mut lines = Vec::new();
         loop {
             let state = self.more.wait_while(self.state(), |state| state.waiting.is_empty());
-            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            let state = state.unwrap_or_else(PoisonError::into_inner);
+            let gathering = self.more.wait_timeout_while(state, GATHERED, |state| !state.is_urgent);
+            let mut state = gathering.unwrap_or_else(PoisonError::into_inner).0;
+            state.is_urgent = false;
             std::mem::swap(&mut state.waiting, &mut lines);
             state.is_writing = true;
             drop(state);
@@ -90,7 +103,7 @@ impl Queue {
     }
 }
 
-/// The way into a queue for events of one kind.
+/// The way into a queue, for one line.
 #[derive(Clone)]
 pub(super) struct Entrance {
     queue: Arc<Queue>,
@@ -98,8 +111,9 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
+    /// For a line that is never left out.
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        Self { queue, most: MOST }
+        Self { queue, most: usize::MAX }
     }
 }
 

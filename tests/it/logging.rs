@@ -140,7 +140,7 @@ async fn every_call_has_one_line_and_is_counted() {
     drop(tunnel);
     let tunnelled = &scene.calls(11).await[10];
     let fields = ["outcome", "status", "bytes_in", "bytes_out"].map(|field| tunnelled[field].clone());
-    assert_eq!(json!(fields), json!(["1xx", 101, 4, 8]), "{tunnelled}");
+    assert_eq!(fields, [json!("1xx"), json!(101), json!(4), json!(8)], "{tunnelled}");
 
     // A path cannot forge a line, and no line holds a query or a secret.
     keyferry.call("acme", "/odd%22,%22message%22:%22forged", Person::ADA).await.expect(200);
@@ -198,7 +198,18 @@ async fn the_operator_says_which_calls_have_a_line() {
     keyferry.call("acme", "/missing", Person::ADA).await.expect(404);
     let calls = scene.calls(2).await;
     assert_eq!(calls.iter().map(|line| line["status"].clone()).collect::<Vec<_>>(), [404, 404], "{calls:?}");
+
+    // A file that takes nothing loses nothing.
+    let before = scene.lines("audit").len();
+    change("audit.log", "/dev/full");
+    let again = || async { (scene.lines("audit").len() > before).then_some(()) };
+    until("the next event is in the log", LIMIT, again).await;
+    keyferry.disconnect("acme", Person::ADA).await.expect(200);
+    scene.audited("disconnected", "user", "ada").await;
+    let told = || async { keyferry.log().contains("an audit event could not be written").then_some(()) };
+    until("the failure is told", LIMIT, told).await;
     let metrics = Metrics::of(keyferry).await;
+    assert!(metrics.value("keyferry_audit_errors_total", &[]) >= 2.0);
     let labels = [("integration", "acme"), ("method", "GET"), ("outcome", "4xx")];
     assert_eq!(metrics.value("keyferry_calls_total", &labels), 3.0);
 }
