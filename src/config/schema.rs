@@ -182,6 +182,7 @@ fn shape(kind: &Kind) -> Json {
         Kind::JsonPath => json!({ "type": "string", "pattern": "^\\$" }),
         Kind::Date => json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
         Kind::Integer(bounds) => json!({ "type": "integer", "minimum": bounds.start(), "maximum": bounds.end() }),
+        Kind::Share => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Duration => {
             json!({ "anyOf": [{ "type": "string", "pattern": DURATION }, { "type": "integer", "minimum": 0 }] })
@@ -201,6 +202,7 @@ fn shape(kind: &Kind) -> Json {
             json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
         }
         Kind::TextTable => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Kind::SecretTable => json!({ "type": "object", "additionalProperties": shape(&Kind::Secret) }),
         Kind::SecretTables => {
             let secrets = json!({ "type": "object", "additionalProperties": shape(&Kind::Secret) });
             json!({ "type": "object", "additionalProperties": secrets })

@@ -23,6 +23,7 @@ use super::reload::Reloads;
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration, Network};
 use crate::route::{Side, Via};
+use crate::telemetry::trace::{self, Tracer};
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
@@ -38,6 +39,8 @@ pub struct Service {
     pub(super) identity: Option<Arc<Identity>>,
     /// Our name on the way of a call, by which we know our own again.
     pub(super) via: Via,
+    /// Whose spans are exported; `None` where nothing is traced.
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// What stays the same while configurations come and go.
@@ -47,6 +50,7 @@ pub struct Process {
     requests: AtomicU64,
     draining: AtomicBool,
     pub(super) reloads: Reloads,
+    spans: Arc<trace::Counts>,
 }
 
 impl Process {
@@ -57,12 +61,18 @@ impl Process {
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             reloads: Reloads::default(),
+            spans: Arc::default(),
         })
     }
 
     /// What became of changes of the configuration.
     pub fn reloads(&self) -> &Reloads {
         &self.reloads
+    }
+
+    /// What became of spans.
+    pub fn spans(&self) -> &Arc<trace::Counts> {
+        &self.spans
     }
 
     /// From now on readiness says that this process is going.
@@ -83,22 +93,30 @@ impl Service {
         process: Arc<Process>,
         broker: Arc<Broker>,
         network: Network,
+        tracer: Option<Tracer>,
         public_base: String,
     ) -> Self {
         let identity = Identity::new(&settings.app, &network).map(Arc::new);
-        Self { settings, process, broker, upstream: network.upstream, public_base, identity, via: network.via }
+        let Network { upstream, via, .. } = network;
+        Self { settings, process, broker, upstream, public_base, identity, via, tracer }
     }
 
     /// The same process by other settings. What is known of who is logged in is kept where it is asked for the same way.
-    pub fn following(&self, settings: Settings, network: Network, public_base: String) -> Self {
+    pub fn following(&self, settings: Settings, network: Network, tracer: Option<Tracer>, public_base: String) -> Self {
         let is_asked_alike = settings.app == self.settings.app && network.upstream.is(&self.upstream);
-        let next = Self::new(settings, Arc::clone(&self.process), Arc::clone(&self.broker), network, public_base);
+        let (process, broker) = (Arc::clone(&self.process), Arc::clone(&self.broker));
+        let next = Self::new(settings, process, broker, network, tracer, public_base);
         if is_asked_alike { Self { identity: self.identity.clone(), ..next } } else { next }
     }
 
     /// The settings that it answers by.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whose spans are exported.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
     }
 
     /// What it shares with those before and after it.

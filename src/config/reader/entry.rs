@@ -63,6 +63,17 @@ impl<'a> Entry<'a> {
             .ok_or_else(|| Fault::new("is out of bounds", remedy))
     }
 
+    pub(super) fn share(&self) -> Result<f64, Fault> {
+        const REMEDY: &str = "write a number from 0 to 1, such as 0.1";
+        let number = match self.value {
+            Value::String(_, text) if self.origin.is_text => text.trim().parse().ok(),
+            Value::Num(_, number) => number.to_f64().or_else(|| whole(*number)?.to_string().parse().ok()),
+            _ => None,
+        };
+        let number: f64 = number.ok_or_else(|| self.wrong_kind("a number", REMEDY))?;
+        if (0.0..=1.0).contains(&number) { Ok(number) } else { Err(Fault::new("is not a share", REMEDY)) }
+    }
+
     pub(super) fn boolean(&self) -> Result<bool, Fault> {
         match self.value {
             Value::Bool(_, flag) => Ok(*flag),

@@ -36,6 +36,8 @@ pub enum Kind {
     Date,
     /// A whole number within these bounds.
     Integer(RangeInclusive<u32>),
+    /// A number from 0 to 1.
+    Share,
     /// `true` or `false`.
     Boolean,
     /// Text such as `30s`, or a number of seconds.
@@ -54,6 +56,8 @@ pub enum Kind {
     Members(Vec<(&'static str, bool, Self)>),
     /// A table of texts under free names.
     TextTable,
+    /// A table of secrets under free names.
+    SecretTable,
     /// Tables of secrets, tables and secrets under free names.
     SecretTables,
     /// A value of the value language: text, a list or a table.
