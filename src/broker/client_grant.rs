@@ -16,6 +16,7 @@ use super::{Broker, BrokerError, Integration, LiveKey, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person, Secret};
 use crate::oauth::{self, Values};
 use crate::store::{Expected, Written};
+use crate::telemetry::trace::Span;
 use crate::upstream::FetchResponse;
 
 /// How long a grant is kept whose end nobody knows.
@@ -68,7 +69,7 @@ impl Broker {
     }
 
     /// Asks for a grant under the lease, unless another replica has done so meanwhile.
-    pub(super) async fn obtain_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+    pub(super) async fn obtain_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64, span: &mut Span) -> Outcome {
         let current = match self.load(key).await {
             Ok(live) => Some(live),
             Err(BrokerError::NotConnected) => None,
@@ -85,7 +86,7 @@ impl Broker {
             return Err(BrokerError::token_endpoint("the integration is configured otherwise by now"));
         }
         let asked_at = self.clock.now();
-        let asked = tokio::time::timeout(self.refresh_deadline(), self.ask_client_grant(&integration)).await;
+        let asked = tokio::time::timeout(self.refresh_deadline(), self.ask_client_grant(&integration, span)).await;
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let (answer, scopes) = match asked.map_err(late).flatten() {
             Ok(asked) => asked,
@@ -119,6 +120,7 @@ impl Broker {
     async fn ask_client_grant(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
+        span: &mut Span,
     ) -> Result<(FetchResponse, Vec<String>), BrokerError> {
         let variables = variables(integration, BTreeMap::new())?;
         let client = self.client_for(integration, &variables, &BTreeMap::new())?;
@@ -130,7 +132,7 @@ impl Broker {
             ..values(&client, &variables)
         };
         let request = oauth::client_grant_request(&integration.provider.protocol, &endpoints, values)?;
-        Ok((self.ask(integration, request).await?, client.scopes))
+        Ok((self.ask_recorded(integration, request, span).await?, client.scopes))
     }
 
     /// Stores the grant before anybody uses it. Should the store fail, no harm is done: the next call asks again.

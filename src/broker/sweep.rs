@@ -9,6 +9,7 @@ use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{ConnectionStatus, Grant, Timestamp};
 use crate::store::{Entry, Key, Kind};
+use crate::telemetry::trace::Span;
 
 const PERIOD: Duration = Duration::from_secs(20);
 /// Connections are all read for the idle refresh, so more rarely.
@@ -98,7 +99,7 @@ impl Broker {
                 let key = stored.connection.key;
                 // A connection whose integration is gone stays as it is.
                 if let Ok(live) = self.load(&key).await {
-                    self.refresh_ahead(&live);
+                    self.refresh_ahead(&live, &Span::none());
                 }
             }
         }

@@ -136,6 +136,14 @@ impl Span {
         }
     }
 
+    /// Whom a client's request asks.
+    pub fn asks(&mut self, host: &str, port: u16) {
+        if self.is_recorded() {
+            self.set(attribute::SERVER_ADDRESS, host.to_owned());
+            self.set(attribute::SERVER_PORT, i64::from(port));
+        }
+    }
+
     /// Another span that has to do with it.
     pub fn link(&mut self, other: Option<SpanContext>) {
         if let (Some(open), Some(other)) = (&mut self.0, other) {
