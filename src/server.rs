@@ -5,6 +5,7 @@ mod admit;
 mod application;
 mod body;
 mod call;
+mod call_record;
 mod caller;
 mod connect;
 mod connections;
@@ -26,6 +27,7 @@ mod sessions;
 mod settings;
 
 pub use body::Body;
+pub use call_record::CallRecord;
 pub use forward::{ForwardError, forward};
 pub use items::ItemStream;
 pub use reload::{Asked, Notice, Reloaded, Reloads};

@@ -2,6 +2,7 @@
 //! nobody can forge a line by what he sends. No log holds a secret; the panic hook leaves a panic's message out for
 //! that.
 
+pub mod metric;
 pub mod trace;
 
 use std::io::{self, IsTerminal as _, Write};

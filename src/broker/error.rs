@@ -82,7 +82,7 @@ pub enum BrokerError {
 
 impl BrokerError {
     /// What kind of failure it is, as a word for spans: of a closed list, and without what a message may hold.
-    pub(super) fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::NotConfigured(_) => "integration_not_configured",
             Self::UnknownIntegration => "unknown_integration",

@@ -2,6 +2,7 @@
 //! path, a log line and a store key (which still encodes it).
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +26,10 @@ pub enum NameError {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:path) => {
+        // Shared, so that whoever keeps a name for a record or a line copies none of it.
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses the text as given; nothing is trimmed or folded.

@@ -32,7 +32,10 @@ impl Service {
         }
         match path {
             "/readyz" => self.readiness().await,
-            "/metrics" => metrics::page(&self.broker.standings(), self.process.reloads.counts()),
+            "/metrics" => {
+                let (reloads, calls) = (self.process.reloads.counts(), self.process.calls.samples());
+                metrics::page(&self.broker.standings(), reloads, &calls, self.process.spans())
+            }
             "/openapi.json" => openapi::admin(),
             "/reload" => self.reload(&head.headers).await.unwrap_or_else(|error| error.respond("admin")),
             _ => json_response(StatusCode::OK, &json!({ "status": "alive" })),

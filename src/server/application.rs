@@ -7,6 +7,7 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
+use super::call_record::CallRecord;
 use super::forward::{Upgrade, outgoing, passed_on};
 use super::listen::Peer;
 use super::origin;
@@ -47,7 +48,7 @@ impl Service {
             Some(_) => Box::pin(self.upstream.send_upgrade(destination, request)).await,
         };
         let answer = answer.map_err(HttpError::Application)?;
-        Ok(passed_on(&self.upstream, answer, upgrade, headers::from_application))
+        Ok(passed_on(&self.upstream, answer, upgrade, CallRecord::default(), headers::from_application))
     }
 
     /// How a request came to us, and whether what it says of its own way is believed.

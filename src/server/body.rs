@@ -2,11 +2,12 @@
 //! where a list of items is written while it is read.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
+use super::call_record::CallRecord;
 use super::items::ItemStream;
 use crate::route::headers::{Direction, trailers};
 use crate::upstream::{UpstreamBody, UpstreamError};
@@ -19,10 +20,22 @@ pub enum Body {
     Empty,
     /// Content of our own.
     Full(Bytes),
-    /// A provider's, as it comes; its trailers are cleaned.
-    Upstream(UpstreamBody),
+    /// A provider's, as it comes.
+    Upstream(Streamed),
     /// A list of items that is still being read.
     Items(Box<ItemStream>),
+}
+
+/// A provider's body on its way to the caller, with the record of the call that it ends. Its trailers are cleaned.
+pub struct Streamed {
+    body: UpstreamBody,
+    record: CallRecord,
+}
+
+impl Streamed {
+    pub(super) fn new(body: UpstreamBody, record: CallRecord) -> Self {
+        Self { body, record }
+    }
 }
 
 impl<T: Into<Bytes>> From<T> for Body {
@@ -44,12 +57,7 @@ impl http_body::Body for Body {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(content))))
             }
-            Self::Upstream(body) => Pin::new(body).poll_frame(cx).map_ok(|mut frame| {
-                if let Some(fields) = frame.trailers_mut() {
-                    trailers(fields, Direction::Inbound);
-                }
-                frame
-            }),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::Items(items) => items.poll_frame(cx),
         }
     }
@@ -69,5 +77,45 @@ impl http_body::Body for Body {
             Self::Upstream(body) => body.size_hint(),
             Self::Items(_) => SizeHint::default(),
         }
+    }
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let Self { body, record } = self.get_mut();
+        let mut frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        match &mut frame {
+            None => record.ends(),
+            Some(Err(_)) => record.breaks(),
+            Some(Ok(frame)) => {
+                if let Some(content) = frame.data_ref() {
+                    record.passes(content.len());
+                } else if let Some(fields) = frame.trailers_mut() {
+                    trailers(fields, Direction::Inbound);
+                }
+                if body.is_end_stream() {
+                    // Nobody asks again.
+                    record.ends();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() { self.record.ends() } else { self.record.is_left() }
     }
 }

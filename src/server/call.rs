@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 
 use super::admit::usable;
 use super::body::Body;
+use super::call_record::CallRecord;
 use super::caller::{Caller, Named};
 use super::forward::{ForwardError, forward};
 use super::identity::check_destination;
@@ -18,15 +19,34 @@ use super::service::Service;
 use crate::broker::LimitMode;
 use crate::model::ConnectionKey;
 use crate::route::Target;
+use crate::telemetry::trace::Span;
 
 /// A 401 to a younger token than this is not a sign of age: refreshing it would change nothing.
 const RENEWABLE_AGE: Duration = Duration::from_secs(30);
 
 impl Service {
-    pub(super) async fn call(
+    /// Answers a call. Its record goes with the provider's answer, or with ours when there is none.
+    pub(super) async fn call(&self, target: Target<'_>, mut request: Request<Incoming>, number: u64) -> Response<Body> {
+        let mut record = CallRecord::begin(&self.process, number, request.method());
+        if let Some(tracer) = &self.tracer {
+            record.is_traced(tracer, &mut request);
+        }
+        let answer = self.forwarded(target, request, &mut record).await;
+        answer.unwrap_or_else(|error| self.refused_call(&error, number, record))
+    }
+
+    /// The answer to a call that is not made.
+    pub(super) fn refused_call(&self, error: &HttpError, number: u64, mut record: CallRecord) -> Response<Body> {
+        let answer = self.refused(error, number);
+        record.is_refused(&answer);
+        answer
+    }
+
+    async fn forwarded(
         &self,
         target: Target<'_>,
         request: Request<Incoming>,
+        record: &mut CallRecord,
     ) -> Result<Response<Body>, HttpError> {
         // One is no request and the other reflects the token; refused before anybody is asked who they are.
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -37,27 +57,37 @@ impl Service {
         }
         let name = target.integration;
         let known = self.broker.integration(name);
+        record.names(known.as_ref());
         let place = known.as_ref().map(|integration| &integration.provider.api.auth);
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;
+        record.comes_from(caller.name());
         let integration = usable(known, &caller, name)?;
         caller.require_method(request.method().as_str(), request.headers())?;
         let person = caller.person(Named::from_headers(request.headers())?)?;
-        caller.require(integration.name.as_str(), person)?;
+        caller.require(integration.name.as_str(), person).inspect_err(|_| record.is_for_named(person))?;
 
         let name = integration.live_key(person.org, person.user);
-        let live = match self.broker.live(&name) {
+        let mut token = record.token();
+        let live = match self.broker.live(&name, &mut token) {
             Some(live) => live,
             None => {
                 let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
-                self.broker.access(&key).boxed().await.map_err(|error| self.failed(error, &integration))?
+                record.is_for(key.person.clone());
+                let access = self.broker.access(&key, &mut token).boxed().await;
+                access
+                    .inspect_err(|error| token.fail(error.word()))
+                    .map_err(|error| self.failed(error, &integration))?
             }
         };
+        drop(token);
+        record.uses(&live);
         let renew = {
             let (broker, failed) = (&self.broker, &live);
-            move || async move {
-                match broker.renew(failed).await {
+            move |mut token: Span| async move {
+                match broker.renew(failed, &mut token).await {
                     Ok(renewed) => renewed.map(|live| Arc::clone(&live.ready)),
                     Err(error) => {
+                        token.fail(error.word());
                         tracing::info!(integration = %failed.connection.key.integration, %error, "a 401 was not healed");
                         None
                     }
@@ -73,8 +103,8 @@ impl Service {
             }
         }
         let is_of_a_browser = matches!(caller, Caller::Login(_)) || comes_from_a_browser(request.headers());
-        let may_renew = live.age(now) > RENEWABLE_AGE;
-        let answer = forward(&self.upstream, &self.via, &live.ready, request, &target, may_renew, renew).await;
+        let renew = (live.age(now) > RENEWABLE_AGE).then_some(renew);
+        let answer = forward(&self.upstream, &self.via, &live.ready, request, &target, renew, record).await;
         match &answer {
             Ok(answer) => self.broker.answered(&live, answer.status(), answer.headers()),
             Err(ForwardError::Upstream(error)) => self.broker.unanswered(&live, error),

@@ -15,7 +15,7 @@ use super::respond::HttpError;
 use super::service::Service;
 use super::{Caller as KeyCaller, KeyHash, Settings};
 use crate::broker::{SESSION_PREFIX, Session};
-use crate::model::{Allowed, CallerScope, IntegrationName, Org, Person, User};
+use crate::model::{Allowed, CallerName, CallerScope, IntegrationName, Org, Person, User};
 use crate::route::TokenPlace;
 
 /// What every API key begins with.
@@ -115,6 +115,14 @@ impl Caller<'_> {
             scope.permits_method(method) && !(bounded && headers.keys().any(overrides_method))
         });
         if permitted { Ok(()) } else { Err(HttpError::Forbidden) }
+    }
+
+    /// The name of the key that it is, or of the key that made the session.
+    pub(crate) fn name(&self) -> Option<&CallerName> {
+        match self {
+            Self::Key(key) | Self::Session { maker: Some(key), .. } => Some(&key.name),
+            Self::Anyone | Self::Session { maker: None, .. } | Self::Login(_) => None,
+        }
     }
 
     /// Every scope that bounds it: its own, and for a session its maker's as well.

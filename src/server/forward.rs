@@ -8,13 +8,16 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::Body;
+use super::body::{Body, Streamed};
+use super::call_record::CallRecord;
 use super::listen::Tether;
 use crate::route::headers::{self, asks_for_upgrade};
 use crate::route::{LoopDetected, Ready, Target, TargetError, Via};
+use crate::telemetry::trace::Span;
 use crate::upstream::{Progress, RequestBody, Upstream, UpstreamBody, UpstreamError};
 
 /// Why a call got no answer from the provider.
@@ -36,38 +39,42 @@ pub enum ForwardError {
 
 /// Forwards one call and answers with the provider's answer, whatever it is.
 ///
-/// When the provider answers 401 and `may_renew` is set (the token is older than 30 s), `renew` is asked once for the
+/// When the provider answers 401 and there is a `renew` (the token is older than 30 s), that is asked once for the
 /// grant with a new token. With it the request is sent again if it had no body, or one of at most 64 KiB that has gone
 /// by whole; otherwise the 401 is passed on, and the new token serves the next call.
 ///
-/// Dropped, it cancels the exchange with the provider, and so does the answer's body.
+/// Dropped, it cancels the exchange with the provider, and so does the answer's body. `record` goes with the answer.
 pub fn forward<'a, R, F>(
     upstream: &'a Upstream,
     via: &Via,
     ready: &'a Ready,
     request: Request<Incoming>,
     target: &'a Target<'a>,
-    may_renew: bool,
-    renew: R,
+    renew: Option<R>,
+    record: &'a mut CallRecord,
 ) -> impl Future<Output = Result<Response<Body>, ForwardError>> + use<'a, R, F>
 where
-    R: FnOnce() -> F,
+    R: FnOnce(Span) -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
     // Done before the future begins, so that it carries one request and not the one that came beside the one that goes.
-    let prepared = Prepared::new(via, ready, request, target, may_renew);
+    let prepared = Prepared::new(via, ready, request, target, renew.is_some());
     async move {
-        let Prepared { request, again, upgrade } = prepared?;
+        let Prepared { mut request, again, upgrade } = prepared?;
+        record.brings(request.body().progress().as_ref());
+        record.asks();
+        record.sends(ready.destination(), &mut request);
         let answer = match &upgrade {
-            None => upstream.send(ready.destination(), request).await?,
+            None => upstream.send(ready.destination(), request).await,
             // Boxed, because it is rare and large.
-            Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await?,
+            Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await,
         };
-        match again {
-            Some(again) if answer.status() == StatusCode::UNAUTHORIZED => {
-                Box::pin(once_more(upstream, answer, *again, target, upgrade, renew)).await
+        let answer = record.hears(answer)?;
+        match again.zip(renew) {
+            Some((again, renew)) if answer.status() == StatusCode::UNAUTHORIZED => {
+                Box::pin(once_more(upstream, answer, *again, target, upgrade, renew, record)).await
             }
-            _ => Ok(answered(upstream, answer, upgrade)),
+            _ => Ok(answered(upstream, answer, upgrade, record)),
         }
     }
 }
@@ -80,27 +87,31 @@ async fn once_more<R, F>(
     target: &Target<'_>,
     upgrade: Option<Upgrade>,
     renew: R,
+    record: &mut CallRecord,
 ) -> Result<Response<Body>, ForwardError>
 where
-    R: FnOnce() -> F,
+    R: FnOnce(Span) -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
+    record.is_to_be_renewed();
     let body = match &again.progress {
         None => Some(RequestBody::empty()),
         Some(progress) => progress.again(),
     };
-    let (Some(renewed), Some(body)) = (renew().await, body) else {
-        return Ok(answered(upstream, refusal, upgrade));
+    let (Some(renewed), Some(body)) = (renew(record.token()).await, body) else {
+        return Ok(answered(upstream, refusal, upgrade, record));
     };
     drop(refusal);
     let mut headers = again.headers;
     headers::replace_token(&mut headers, &renewed);
-    let request = outgoing(again.method, Uri::from(renewed.path_and_query(target)?), headers, body);
+    let mut request = outgoing(again.method, Uri::from(renewed.path_and_query(target)?), headers, body);
+    record.sends(renewed.destination(), &mut request);
     let answer = match &upgrade {
-        None => upstream.send(renewed.destination(), request).await?,
-        Some(_) => upstream.send_upgrade(renewed.destination(), request).await?,
+        None => upstream.send(renewed.destination(), request).await,
+        Some(_) => upstream.send_upgrade(renewed.destination(), request).await,
     };
-    Ok(answered(upstream, answer, upgrade))
+    let answer = record.hears(answer)?;
+    Ok(answered(upstream, answer, upgrade, record))
 }
 
 /// A call that is ready to be sent.
@@ -166,8 +177,14 @@ pub(super) fn outgoing(method: Method, uri: Uri, headers: HeaderMap, body: Reque
 }
 
 /// The provider's answer as ours.
-fn answered(upstream: &Upstream, answer: Response<UpstreamBody>, upgrade: Option<Upgrade>) -> Response<Body> {
-    passed_on(upstream, answer, upgrade, headers::inbound)
+fn answered(
+    upstream: &Upstream,
+    answer: Response<UpstreamBody>,
+    upgrade: Option<Upgrade>,
+    record: &mut CallRecord,
+) -> Response<Body> {
+    record.answered(answer.status(), answer.body().size_hint().exact());
+    passed_on(upstream, answer, upgrade, std::mem::take(record), headers::inbound)
 }
 
 /// An answer as ours, its fields turned by `inbound`. After a 101 the two connections are joined.
@@ -175,6 +192,7 @@ pub(super) fn passed_on(
     upstream: &Upstream,
     answer: Response<UpstreamBody>,
     upgrade: Option<Upgrade>,
+    record: CallRecord,
     inbound: impl FnOnce(&mut HeaderMap, bool),
 ) -> Response<Body> {
     let (mut head, body) = answer.into_parts();
@@ -183,9 +201,9 @@ pub(super) fn passed_on(
     inbound(&mut head.headers, switches);
     match (upgrade, head.extensions.remove::<OnUpgrade>()) {
         (Some(Upgrade { caller, tether }), Some(provider)) if switches => {
-            tokio::spawn(tunnel::join(caller, provider, upstream.idle_timeout(), tether));
+            tokio::spawn(tunnel::join(caller, provider, upstream.idle_timeout(), tether, record));
             Response::from_parts(head, Body::Empty)
         }
-        _ => Response::from_parts(head, Body::Upstream(body)),
+        _ => Response::from_parts(head, Body::Upstream(Streamed::new(body, record))),
     }
 }

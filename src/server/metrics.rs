@@ -7,19 +7,27 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
 
 use super::body::Body;
+use super::call_record::CallSample;
 use super::reload::ReloadCounts;
 use crate::broker::{Phase, Standing};
+use crate::telemetry::metric::Distribution;
+use crate::telemetry::trace;
 
 /// The page as an answer.
-pub(super) fn page(standings: &[Standing], reloads: ReloadCounts) -> Response<Body> {
-    let mut response = Response::new(Body::from(text(standings, reloads)));
+pub(super) fn page(
+    standings: &[Standing],
+    reloads: ReloadCounts,
+    calls: &[CallSample],
+    spans: &trace::Counts,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(text(standings, reloads, calls, spans)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn text(standings: &[Standing], reloads: ReloadCounts) -> String {
+fn text(standings: &[Standing], reloads: ReloadCounts, calls: &[CallSample], spans: &trace::Counts) -> String {
     let mut page = Page(String::new());
     page.family("keyferry_build_info", "gauge", "The version that runs; always 1.");
     page.sample("keyferry_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -33,6 +41,12 @@ fn text(standings: &[Standing], reloads: ReloadCounts) -> String {
     let doc = "When the configuration in the files was last read and found good, in seconds since the epoch.";
     page.family("keyferry_config_last_good_timestamp_seconds", "gauge", doc);
     page.sample("keyferry_config_last_good_timestamp_seconds", &[], reloads.good_at);
+
+    page.family("keyferry_spans_exported_total", "counter", "Spans that the collector took.");
+    page.sample("keyferry_spans_exported_total", &[], spans.exported());
+    let doc = "Spans that found no room in the queue, or that the collector did not take.";
+    page.family("keyferry_spans_dropped_total", "counter", doc);
+    page.sample("keyferry_spans_dropped_total", &[], spans.dropped());
 
     let doc = "Whether the provider is asked: 0 closed, it is; 1 half-open, one call is to show; 2 open, it is not.";
     page.family("keyferry_circuit_state", "gauge", doc);
@@ -71,12 +85,50 @@ fn text(standings: &[Standing], reloads: ReloadCounts) -> String {
     for one in standings {
         page.sample("keyferry_rate_limited_answers_total", &[("integration", one.integration.as_str())], one.limited);
     }
+    page.calls(calls);
     page.0
+}
+
+fn labels(call: &CallSample) -> [(&str, &str); 3] {
+    [("integration", &call.integration), ("method", call.method), ("outcome", call.outcome)]
 }
 
 struct Page(String);
 
 impl Page {
+    /// What was counted of calls. One that names no integration of the configuration has an empty label.
+    fn calls(&mut self, calls: &[CallSample]) {
+        let count = |one: &CallSample| one.duration.count;
+        self.of_calls("keyferry_calls_total", "Calls through /proxy, by how they ended.", calls, count);
+        let doc = "How long calls took, to the end of the answer.";
+        self.family("keyferry_call_duration_seconds", "histogram", doc);
+        for one in calls {
+            self.distribution("keyferry_call_duration_seconds", &labels(one), &one.duration);
+        }
+        let doc = "Bytes of the bodies of calls' requests.";
+        self.of_calls("keyferry_call_request_bytes_total", doc, calls, |one| one.bytes_in);
+        let doc = "Bytes of the bodies of calls' answers.";
+        self.of_calls("keyferry_call_response_bytes_total", doc, calls, |one| one.bytes_out);
+    }
+
+    fn of_calls(&mut self, name: &str, doc: &str, calls: &[CallSample], value: impl Fn(&CallSample) -> u64) {
+        self.family(name, "counter", doc);
+        for one in calls {
+            self.sample(name, &labels(one), value(one));
+        }
+    }
+
+    /// The samples of one histogram.
+    fn distribution(&mut self, name: &str, labels: &[(&str, &str)], one: &Distribution) {
+        let bounds = one.at_most.iter().map(|(bound, count)| (bound.as_secs_f64().to_string(), *count));
+        for (bound, count) in bounds.chain([("+Inf".to_owned(), one.count)]) {
+            let with_bound: Vec<_> = labels.iter().copied().chain([("le", bound.as_str())]).collect();
+            self.sample(&format!("{name}_bucket"), &with_bound, count);
+        }
+        self.sample(&format!("{name}_sum"), labels, one.sum.as_secs_f64());
+        self.sample(&format!("{name}_count"), labels, one.count);
+    }
+
     /// The two lines before a metric's samples. The help is ours and holds nothing to escape.
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string does not fail.

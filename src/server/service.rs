@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use super::Settings;
 use super::admit::start_ticket;
 use super::body::Body;
+use super::call_record::{CallCounts, CallRecord};
 use super::cors;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
@@ -49,6 +50,8 @@ pub struct Process {
     instance: String,
     requests: AtomicU64,
     draining: AtomicBool,
+    /// What was counted of calls.
+    pub(super) calls: CallCounts,
     pub(super) reloads: Reloads,
     spans: Arc<trace::Counts>,
 }
@@ -60,6 +63,7 @@ impl Process {
             instance,
             requests: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            calls: CallCounts::default(),
             reloads: Reloads::default(),
             spans: Arc::default(),
         })
@@ -73,6 +77,11 @@ impl Process {
     /// What became of spans.
     pub fn spans(&self) -> &Arc<trace::Counts> {
         &self.spans
+    }
+
+    /// The id of a request in logs and answers.
+    pub(super) fn request_id(&self, number: u64) -> String {
+        format!("{}-{number:x}", self.instance)
     }
 
     /// From now on readiness says that this process is going.
@@ -164,9 +173,19 @@ impl Service {
         origin::check_host(&head, &self.settings)?;
         let uri = head.uri.clone();
         let path_and_query = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let endpoint = Endpoint::parse(path_and_query, &self.settings.base_path)?;
+        let endpoint = match Endpoint::parse(path_and_query, &self.settings.base_path) {
+            Ok(endpoint) => endpoint,
+            // Only a call's path is one that cannot be forwarded.
+            Err(error) => {
+                let record = CallRecord::begin(&self.process, number, &head.method);
+                return Ok(self.refused_call(&error.into(), number, record));
+            }
+        };
         if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head) {
-            return Err(HttpError::CrossSite);
+            let Endpoint::Call(target) = endpoint else { return Err(HttpError::CrossSite) };
+            let mut record = CallRecord::begin(&self.process, number, &head.method);
+            record.names(self.broker.integration(target.integration).as_ref());
+            return Ok(self.refused_call(&HttpError::CrossSite, number, record));
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
             return Ok(cors::preflight(&head.headers));
@@ -197,7 +216,7 @@ impl Service {
         number: u64,
     ) -> Result<Response<Body>, HttpError> {
         match endpoint {
-            Endpoint::Call(target) => self.call(target, request).await,
+            Endpoint::Call(target) => Ok(self.call(target, request, number).await),
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             Endpoint::Integrations => self.integrations(request).boxed().await,
             Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
@@ -221,14 +240,14 @@ impl Service {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
     }
 
-    fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
+    pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
         let request_id = self.request_id(number);
         error.log(&request_id);
         error.respond(&request_id)
     }
 
     fn request_id(&self, number: u64) -> String {
-        format!("{}-{number:x}", self.process.instance)
+        self.process.request_id(number)
     }
 }
 

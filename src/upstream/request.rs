@@ -31,6 +31,8 @@ pub struct Progress {
     start: Instant,
     /// Microseconds from `start` to the last frame.
     last: AtomicU64,
+    /// Bytes of content that have gone by.
+    bytes: AtomicU64,
     done: AtomicBool,
     awaits_caller: AtomicBool,
     kept: Option<Mutex<Kept>>,
@@ -68,6 +70,7 @@ impl RequestBody {
         let progress = Arc::new(Progress {
             start: Instant::now(),
             last: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
             done: AtomicBool::new(false),
             awaits_caller: AtomicBool::new(false),
             kept: (keep && !too_large).then(Mutex::default),
@@ -75,7 +78,8 @@ impl RequestBody {
         (Self(Kind::Streamed { incoming, progress: Arc::clone(&progress) }), Some(progress))
     }
 
-    pub(super) fn progress(&self) -> Option<Arc<Progress>> {
+    /// How far a streamed body has come; `None` when it is no such body.
+    pub fn progress(&self) -> Option<Arc<Progress>> {
         match &self.0 {
             Kind::Streamed { progress, .. } => Some(Arc::clone(progress)),
             Kind::Empty | Kind::Again { .. } => None,
@@ -97,6 +101,11 @@ impl Progress {
         frames.extend(kept.trailers.take().map(Frame::trailers));
         *kept = Kept::default();
         Some(RequestBody(Kind::Again { frames: frames.into_iter(), size }))
+    }
+
+    /// How many bytes of content have gone by.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// When the last piece went by.
@@ -167,6 +176,7 @@ impl Body for RequestBody {
                 progress.awaits_caller.store(false, Ordering::Relaxed);
                 if let Some(chunk) = frame.data_ref() {
                     progress.note();
+                    progress.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                     progress.keep(|kept| kept.add(chunk));
                     if incoming.is_end_stream() {
                         progress.finish();

@@ -13,6 +13,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
 
+use crate::server::CallRecord;
 use crate::server::listen::{Socket, Stage, Tether};
 use crate::upstream::Wire;
 
@@ -21,7 +22,15 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// Waits for both sides to have changed their protocol, and carries bytes until both are done, one breaks, neither says
 /// anything for `idle`, or the listener's time is over.
-pub(super) async fn join(caller: OnUpgrade, provider: OnUpgrade, idle: Duration, tether: Option<Tether>) {
+///
+/// The call's record ends with the tunnel.
+pub(super) async fn join(
+    caller: OnUpgrade,
+    provider: OnUpgrade,
+    idle: Duration,
+    tether: Option<Tether>,
+    mut record: CallRecord,
+) {
     let Ok((caller, provider)) = tokio::try_join!(caller, provider) else {
         // One of them went away before anything was said.
         return;
@@ -39,11 +48,14 @@ pub(super) async fn join(caller: OnUpgrade, provider: OnUpgrade, idle: Duration,
         () = activity.silence(idle) => false,
         () = over(tether) => false,
     };
+    record.tunnelled(caller.read, provider.read);
     if broke {
+        record.breaks();
         // A peer that takes the option or not: the socket is closed in either case.
         let _ = caller.stream.tcp().set_zero_linger();
         let _ = provider.stream.tcp().set_zero_linger();
     }
+    record.ends();
 }
 
 /// When anything was last said.
@@ -83,12 +95,15 @@ struct Side<S> {
     /// Came together with the head that changed the protocol.
     read_ahead: Bytes,
     activity: Arc<Activity>,
+    /// Bytes that have come from this end.
+    read: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Side<S> {
     fn of(upgraded: Upgraded, activity: &Arc<Activity>) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<S>>().ok()?;
-        Some(Self { stream: parts.io.into_inner(), read_ahead: parts.read_buf, activity: Arc::clone(activity) })
+        let (stream, read_ahead) = (parts.io.into_inner(), parts.read_buf);
+        Some(Self { stream, read_ahead, activity: Arc::clone(activity), read: 0 })
     }
 }
 
@@ -98,10 +113,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
         if !side.read_ahead.is_empty() {
             let count = side.read_ahead.len().min(buffer.remaining());
             buffer.put_slice(&side.read_ahead.split_to(count));
+            side.read += count as u64;
             return Poll::Ready(Ok(()));
         }
+        let before = buffer.filled().len();
         let outcome = Pin::new(&mut side.stream).poll_read(cx, buffer);
         if outcome.is_ready() {
+            side.read += (buffer.filled().len() - before) as u64;
             side.activity.note();
         }
         outcome

@@ -16,8 +16,6 @@ pub const PROTOCOL_VERSION: &str = "network.protocol.version";
 pub const SERVER_ADDRESS: &str = "server.address";
 /// And its port.
 pub const SERVER_PORT: &str = "server.port";
-/// http or https.
-pub const SCHEME: &str = "url.scheme";
 /// Why it did not work: a status, or a word of ours.
 pub const ERROR_TYPE: &str = "error.type";
 /// The integration's name.
@@ -32,7 +30,7 @@ pub const REQUEST_ID: &str = "keyferry.request.id";
 pub const TOKEN_SOURCE: &str = "keyferry.token.source";
 
 /// Each of them.
-pub const ALL: [&str; 14] = [
+pub const ALL: [&str; 13] = [
     METHOD,
     RESEND_COUNT,
     STATUS_CODE,
@@ -40,7 +38,6 @@ pub const ALL: [&str; 14] = [
     PROTOCOL_VERSION,
     SERVER_ADDRESS,
     SERVER_PORT,
-    SCHEME,
     ERROR_TYPE,
     INTEGRATION,
     CONNECTION_ID,

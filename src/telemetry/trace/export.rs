@@ -95,6 +95,8 @@ pub struct Exporter {
     /// For the log.
     collector: String,
     is_failing: bool,
+    /// After a first failure.
+    pause: Duration,
 }
 
 impl Exporter {
@@ -112,7 +114,13 @@ impl Exporter {
             instance: instance.to_owned(),
             collector: format!("{}:{}", host.unwrap_or_default(), port.unwrap_or_default()),
             is_failing: false,
+            pause: PAUSE,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     #[cfg(test)]
@@ -193,7 +201,7 @@ impl Exporter {
                 }
                 Sent::Later { why, after } => {
                     self.fails(&why);
-                    let pause = after.unwrap_or(PAUSE * 2_u32.pow(number)).clamp(PAUSE, LONGEST_PAUSE);
+                    let pause = after.unwrap_or(self.pause * 2_u32.pow(number)).clamp(self.pause, LONGEST_PAUSE);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         // One more try at the end, and no pause before it.

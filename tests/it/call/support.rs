@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use keyferry::mapping::Template;
 use keyferry::route::{Api, Ready, Target, TokenPlace, Via};
 use keyferry::server::listen::{self, Drained, Options};
-use keyferry::server::{Body, ForwardError, Limits, forward};
+use keyferry::server::{Body, CallRecord, ForwardError, Limits, forward};
 use keyferry::upstream::{Settings, Upstream, UpstreamError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -128,11 +128,12 @@ async fn answer(part: Arc<Part>, request: Request<Incoming>) -> Response<Body> {
         Ok(None) => return failure(StatusCode::NOT_FOUND, "not_found"),
         Err(error) => return failure(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let renew = || async {
+    let renew = |_| async {
         part.renewals.fetch_add(1, Ordering::SeqCst);
         part.renewed.clone()
     };
-    match forward(&part.upstream, &part.via, &part.ready, request, &target, part.may_renew, renew).await {
+    let renew = part.may_renew.then_some(renew);
+    match forward(&part.upstream, &part.via, &part.ready, request, &target, renew, &mut CallRecord::default()).await {
         Ok(response) => response,
         Err(error) => {
             let status = match &error {

@@ -82,6 +82,10 @@ async fn metrics_are_those_that_are_promised() {
         ("keyferry_rate_exceeded", "counter"),
         ("keyferry_rate_waited_seconds", "counter"),
         ("keyferry_rate_limited_answers", "counter"),
+        ("keyferry_calls", "counter"),
+        ("keyferry_call_duration_seconds", "histogram"),
+        ("keyferry_call_request_bytes", "counter"),
+        ("keyferry_call_response_bytes", "counter"),
     ];
     assert_eq!(families, expected);
     assert!(metrics.families().iter().all(|(_, _, help)| help.ends_with('.')), "each has a sentence");
@@ -89,13 +93,18 @@ async fn metrics_are_those_that_are_promised() {
     assert_eq!(metrics.value("keyferry_circuit_state", &[("integration", "acme")]), 0.0);
     assert_eq!(circuits(&keyferry).await, Vec::<serde_json::Value>::new());
 
-    // No caller adds a line, and other methods are refused.
+    // The first call of a kind adds its lines, no caller adds others, and other methods are refused.
     let url = format!("http://{}/metrics", keyferry.admin());
-    let before = Request::new(&plain_client(), "GET", &url).send().await.expect(200).text();
-    for name in ["acme", "nobody", "some%22body"] {
-        keyferry.call(name, "/x", Person::ADA).await;
-    }
-    let after = Request::new(&plain_client(), "GET", &url).send().await.expect(200).text();
-    assert_eq!(after, before);
+    let series = async |names: [&'static str; 3]| {
+        for name in names {
+            keyferry.call(name, "/x", Person::ADA).await;
+        }
+        let text = Request::new(&plain_client(), "GET", &url).send().await.expect(200).text();
+        text.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect::<Vec<_>>()
+    };
+    let before = series(["acme", "nobody", "some%22body"]).await;
+    let unknown = r#"keyferry_calls_total{integration="",method="GET",outcome="unknown_integration"}"#;
+    assert!(before.iter().any(|line| line == unknown), "{before:?}");
+    assert_eq!(series(["acme", "no-one", "a%0Ab"]).await, before);
     Request::new(&plain_client(), "POST", &url).send().await.expect_problem(405, "method_not_allowed");
 }
