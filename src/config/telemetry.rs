@@ -48,7 +48,7 @@ fn endpoint(text: &str) -> Result<Url, Fault> {
         return Err(Fault::new("holds a user name or password", "write them into telemetry.headers, as authorization"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new(format!("{} is more than a base URL", quoted_url(text)), REMEDY));
+        return Err(Fault::new("is more than a base URL", REMEDY));
     }
     if url.path().trim_end_matches('/').ends_with(PATH) {
         return Err(Fault::new(format!("{} ends in /{PATH}, which is added", quoted_url(text)), "leave it out"));
