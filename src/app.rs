@@ -1,6 +1,7 @@
 //! From configuration to a running sidecar, from there to the next configuration, and to its end: the only place that
 //! wires.
 
+mod exporting;
 mod fixed;
 mod parts;
 mod reload;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::exporting::Exporting;
 use self::fixed::Fixed;
 use self::parts::{Parts, Prepared};
 use crate::broker::{self, Broker, BrokerError};
@@ -29,6 +31,9 @@ use crate::upstream::SetupError;
 
 pub use self::reload::Reloading;
 pub use self::supervisor::Supervisor;
+
+/// What the last spans are given where the drain has used its time up.
+const LAST_EXPORT: Duration = Duration::from_secs(1);
 
 /// Why the sidecar does not run, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -92,19 +97,28 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
     let entropy = |error: BrokerError| StartError::Entropy(error.to_string());
     let instance = broker::random_token().map_err(entropy)?.expose()[..8].to_owned();
     let network = parts::network(&config.net, Via::new(&instance))?;
-    let prepared = Prepared::new(config.server.clone(), &config, address, network)?;
-    let started_by =
-        reload::StartedBy { fixed: Fixed::of(&config), server: config.server, net: config.net, log: config.log };
+    let started_at = clock.now();
+    let process = Process::new(instance.clone(), started_at);
+    let exporting = Exporting::new(&instance, clock.clone(), Arc::clone(process.spans()));
+    let tracer = exporting
+        .begin(config.telemetry.as_ref(), &network.fetch)
+        .map_err(|error| StartError::Entropy(format!("no entropy: {error}")))?;
+    let prepared = Prepared::new(config.server.clone(), &config, address, network, tracer)?;
+    let started_by = reload::StartedBy {
+        fixed: Fixed::of(&config),
+        server: config.server,
+        net: config.net,
+        log: config.log,
+        telemetry: config.telemetry,
+    };
 
     let broker = Broker::new(prepared.broker.clone(), config.integrations, store, prepared.network.clone(), clock);
     broker.sweep_periodically();
     if prepared.settings.is_open() {
         say_that_it_is_open();
     }
-    let now = broker.now();
-    let process = Process::new(instance, now);
-    process.reloads().found_good(now);
-    let parts = Arc::new(Parts::new(prepared, process, broker, address));
+    process.reloads().found_good(started_at);
+    let parts = Arc::new(Parts::new(prepared, process, broker, exporting, address));
 
     let (stop, stopped) = watch::channel(false);
     let (stop_admin, admin_stopped) = watch::channel(false);
@@ -158,6 +172,7 @@ impl Running {
     /// Ends it without dropping an accepted request inside the drain time: says that it is going, goes on accepting for
     /// the drain delay, then stops, lets requests finish, and last what must be stored: refreshes, exchanges.
     pub async fn drain(self) {
+        let begun = Instant::now();
         let (service, broker) = (self.parts.service.load_full(), &self.parts.broker);
         let (drain, drain_delay) = (service.settings().drain, service.settings().drain_delay);
         service.process().begin_drain();
@@ -182,6 +197,9 @@ impl Running {
         if tokio::time::timeout(broker.longest_duty(), done).await.is_err() {
             tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }
+        // What is left of the drain, and a moment where nothing is.
+        let deadline = (begun + drain_delay + drain).max(Instant::now() + LAST_EXPORT);
+        self.parts.exporting.finish(deadline).await;
         let _ = self.stop_admin.send(true);
     }
 }

@@ -20,6 +20,7 @@ mod secrets;
 mod server;
 mod sources;
 mod store;
+mod telemetry;
 mod trial;
 
 use std::cell::RefCell;
@@ -33,7 +34,8 @@ use self::reader::{Context, Table};
 use self::secrets::Environment;
 use crate::broker::Integration;
 use crate::model::ProviderId;
-use crate::{telemetry, upstream};
+use crate::telemetry::trace;
+use crate::upstream;
 
 pub use self::catalogue::{Catalogue, ProviderFile, catalogue, check_provider};
 pub(crate) use self::merged::toml_text;
@@ -86,7 +88,9 @@ pub struct Config {
     /// `[store]`.
     pub store: crate::store::Settings,
     /// `[log]`.
-    pub log: telemetry::Settings,
+    pub log: crate::telemetry::Settings,
+    /// `[telemetry]`; `None` when no spans are exported.
+    pub telemetry: Option<trace::Settings>,
     /// Every integration, in the order of names. A provider without a table is one that says what is missing.
     pub integrations: Vec<Integration>,
     /// What deserves a look and stops nothing.
@@ -225,6 +229,7 @@ fn read(table: &mut Table<'_>, library: &Library) -> Option<Config> {
     let net = table.table("net", "What may go out, and how long it may take.", net::read);
     let store = table.table("store", "Where grants are kept, sealed.", store::read);
     let log = table.table("log", "Logs.", net::read_log);
+    let telemetry = table.table("telemetry", "Spans of calls, for an OpenTelemetry collector.", telemetry::read);
     let integrations = integrations::read(table, library, net.allow_http);
     let before = table.context().report.count();
     let callers = callers::read(table);
@@ -244,13 +249,13 @@ fn read(table: &mut Table<'_>, library: &Library) -> Option<Config> {
         }
         server
     });
-    table.later(&["telemetry"], |name| Fault::new(format!("[{name}] comes with a later version"), "remove the table"));
     Some(Config {
         server: server.settings,
         public_url_is_derived: server.public_url_is_derived,
         net,
         store: store?,
         log,
+        telemetry,
         integrations,
         warnings: Vec::new(),
     })

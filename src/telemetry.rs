@@ -7,6 +7,7 @@ pub mod calls;
 pub mod gauge;
 pub mod metric;
 mod queue;
+pub mod trace;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::panic::PanicHookInfo;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::exporting::Exporting;
 use crate::broker::{self, Broker, Changes, Integration, Network};
 use crate::config::Config;
 use crate::route::Via;
 use crate::server::listen::{self, TlsFileError};
 use crate::server::{self, Process, Service, Settings};
 use crate::telemetry::calls::Calls;
+use crate::telemetry::trace::Tracer;
 use crate::upstream::{self, Fetch, SetupError, Upstream};
 
 /// Everything that is in force. Each is exchanged as a whole, and what has begun goes on with what it began with.
@@ -19,6 +21,7 @@ pub(super) struct Parts {
     pub(super) broker: Arc<Broker>,
     pub(super) listening: Arc<ArcSwap<listen::Options>>,
     pub(super) admin_listening: Arc<ArcSwap<listen::Options>>,
+    pub(super) exporting: Exporting,
     /// Where we listen, whatever the configuration says by now.
     pub(super) address: SocketAddr,
 }
@@ -28,6 +31,7 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
     pub(super) broker: broker::Settings,
     pub(super) network: Network,
+    tracer: Option<Tracer>,
     public_base: String,
     listening: listen::Options,
     calls: Calls,
@@ -50,6 +54,7 @@ impl Prepared {
         config: &Config,
         address: SocketAddr,
         network: Network,
+        tracer: Option<Tracer>,
     ) -> Result<Self, TlsFileError> {
         if config.public_url_is_derived {
             // With port 0 only now is it known.
@@ -68,29 +73,36 @@ impl Prepared {
             drain: settings.drain,
             malformed: server::malformed,
         };
-        Ok(Self { settings, broker, network, public_base, listening, calls: config.log.calls })
+        Ok(Self { settings, broker, network, tracer, public_base, listening, calls: config.log.calls })
     }
 }
 
 impl Parts {
-    pub(super) fn new(prepared: Prepared, process: Arc<Process>, broker: Arc<Broker>, address: SocketAddr) -> Self {
-        let Prepared { settings, network, public_base, listening, calls, .. } = prepared;
+    pub(super) fn new(
+        prepared: Prepared,
+        process: Arc<Process>,
+        broker: Arc<Broker>,
+        exporting: Exporting,
+        address: SocketAddr,
+    ) -> Self {
+        let Prepared { settings, network, tracer, public_base, listening, calls, .. } = prepared;
         process.log_calls(calls);
-        let service = Service::new(settings, process, Arc::clone(&broker), network, public_base);
+        let service = Service::new(settings, process, Arc::clone(&broker), network, tracer, public_base);
         Self {
             service: ArcSwap::from_pointee(service),
             broker,
             admin_listening: Arc::new(ArcSwap::from_pointee(plain(&listening))),
             listening: Arc::new(ArcSwap::from_pointee(listening)),
+            exporting,
             address,
         }
     }
 
     /// Puts it in force. Who may call goes first: nobody reaches a new integration by an old key.
     pub(super) fn exchange(&self, prepared: Prepared, integrations: Vec<Integration>) -> Changes {
-        let Prepared { settings, broker, network, public_base, listening, calls } = prepared;
+        let Prepared { settings, broker, network, tracer, public_base, listening, calls } = prepared;
         self.service.load().process().log_calls(calls);
-        self.service.store(Arc::new(self.service.load().following(settings, network.clone(), public_base)));
+        self.service.store(Arc::new(self.service.load().following(settings, network.clone(), tracer, public_base)));
         let changes = self.broker.configure(broker, integrations, network);
         self.admin_listening.store(Arc::new(plain(&listening)));
         self.listening.store(Arc::new(listening));

@@ -14,12 +14,13 @@ use super::fixed::Fixed;
 use super::parts::{self, Parts, Prepared};
 use super::supervisor::Supervisor;
 use super::watcher::Watcher;
-use crate::broker::Changes;
+use crate::broker::{Changes, Network};
 use crate::config::{self, Config, LoadRequest, Loaded, Problem, Sources};
 use crate::model::{CallerName, IntegrationName};
 use crate::server::listen::TlsFileError;
 use crate::server::{Asked, Notice, Reloaded, Settings};
 use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::trace::{self, Tracer};
 use crate::telemetry::{self, Logs, TelemetryError};
 use crate::upstream::{self, SetupError};
 
@@ -46,6 +47,7 @@ pub(super) struct StartedBy {
     pub(super) server: Settings,
     pub(super) net: upstream::Settings,
     pub(super) log: telemetry::Settings,
+    pub(super) telemetry: Option<trace::Settings>,
 }
 
 /// Why it is read again; the word of the log.
@@ -77,19 +79,20 @@ struct InForce {
     server: Settings,
     net: upstream::Settings,
     log: telemetry::Settings,
+    telemetry: Option<trace::Settings>,
 }
 
 /// Begins to follow.
 pub(super) fn follow(parts: Arc<Parts>, started_by: StartedBy, reloading: Reloading) -> JoinHandle<()> {
     let Reloading { request, sources, logs, hangups, supervisor } = reloading;
-    let StartedBy { fixed, server, net, log } = started_by;
+    let StartedBy { fixed, server, net, log, telemetry } = started_by;
     let mut watcher = Watcher::new();
     watcher.follow(sources.clone());
     let (asking, asked) = mpsc::channel(16);
     parts.service.load().process().reloads().answered_by(asking);
     parts.service.load().process().counts_lines_of(logs.clone());
     let first = sources.clone();
-    let in_force = InForce { sources, server, net, log };
+    let in_force = InForce { sources, server, net, log, telemetry };
     let reloader = Reloader { parts, request, logs, supervisor, watcher, fixed, first, in_force, is_refused: false };
     tokio::spawn(reloader.run(asked, hangups))
 }
@@ -170,8 +173,9 @@ impl Reloader {
             return Err(vec![self.notice("server.listen", fault, remedy)]);
         }
         let network = self.network(&config, &sources).map_err(|error| vec![self.of_net(&error)])?;
-        let prepared =
-            Prepared::new(settings, &config, self.parts.address, network).map_err(|error| vec![self.of_tls(&error)])?;
+        let tracer = self.tracer(&config, &network)?;
+        let prepared = Prepared::new(settings, &config, self.parts.address, network, tracer)
+            .map_err(|error| vec![self.of_tls(&error)])?;
         self.logs.follow(&config.log).map_err(|error| vec![self.of_log(&error)])?;
         let tables = changed_tables(&self.in_force, &config);
         let changes = self.parts.exchange(prepared, config.integrations);
@@ -180,13 +184,14 @@ impl Reloader {
             let about = caller.as_ref().map_or_else(About::default, About::caller);
             audit::write(Event::KeyChanged, &about.because(reason));
         }
-        self.in_force = InForce { sources, server: config.server, net: config.net, log: config.log };
+        let (server, net, log, telemetry) = (config.server, config.net, config.log, config.telemetry);
+        self.in_force = InForce { sources, server, net, log, telemetry };
         report(cause, &tables, &changes, &needs_restart, &config.warnings);
         Ok(Reloaded::Good { is_changed, needs_restart, warnings })
     }
 
     /// The ways out, with their open connections where nothing about them has changed.
-    fn network(&self, config: &Config, sources: &Sources) -> Result<crate::broker::Network, SetupError> {
+    fn network(&self, config: &Config, sources: &Sources) -> Result<Network, SetupError> {
         let current = self.parts.broker.network();
         let has_same_roots =
             config.net.ca_file.as_ref().is_none_or(|path| self.in_force.sources.agree_on(sources, path));
@@ -194,6 +199,16 @@ impl Reloader {
             return Ok(current);
         }
         parts::network_after(current, &config.net)
+    }
+
+    /// The one in force, unless it would export otherwise.
+    fn tracer(&self, config: &Config, network: &Network) -> Result<Option<Tracer>, Vec<Notice>> {
+        let is_same_way = network.upstream.is(&self.parts.broker.network().upstream);
+        if config.telemetry == self.in_force.telemetry && is_same_way {
+            return Ok(self.parts.service.load().tracer().cloned());
+        }
+        let begun = self.parts.exporting.begin(config.telemetry.as_ref(), &network.fetch);
+        begun.map_err(|error| vec![self.notice("telemetry", format!("there is no entropy: {error}"), "try again")])
     }
 
     fn refused(&mut self, cause: Cause, mistakes: Vec<Notice>) -> Reloaded {
@@ -303,6 +318,7 @@ fn changed_tables(before: &InForce, config: &Config) -> Vec<&'static str> {
         ("app", ours.app != theirs.app),
         ("net", before.net != config.net),
         ("log", before.log != config.log),
+        ("telemetry", before.telemetry != config.telemetry),
     ];
     all.into_iter().filter(|(_, is_other)| *is_other).map(|(table, _)| table).collect()
 }

@@ -12,66 +12,72 @@ use super::{Broker, BrokerError, Integration, Live, LiveKey, connections, entrop
 use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::Values;
 use crate::route::Ready;
+use crate::telemetry::trace::{Kind, Span, attribute};
 
 /// No record has it.
 const NO_VERSION: u64 = 0;
 
+/// What the span of a refresh is called.
+const REFRESH: &str = "refresh";
+
 impl Broker {
     /// The live token from memory; `None` when the store has to be asked. Allocates nothing and waits for nothing.
-    pub fn live(self: &Arc<Self>, key: &LiveKey<'_>) -> Option<Arc<Live>> {
+    /// `token` is the span of the getting, as it is below.
+    pub fn live(self: &Arc<Self>, key: &LiveKey<'_>, token: &mut Span) -> Option<Arc<Live>> {
         if !self.store.is_synced() {
             return None;
         }
         let live = self.live.current(key)?;
         match live.freshness(self.clock.now()) {
-            Freshness::Fresh => Some(live),
-            Freshness::Due => {
-                self.refresh_ahead(&live);
-                Some(live)
-            }
-            Freshness::Expired => None,
+            Freshness::Fresh => {}
+            Freshness::Due => self.refresh_ahead(&live, token),
+            Freshness::Expired => return None,
         }
+        token.set(attribute::TOKEN_SOURCE, "memory");
+        Some(live)
     }
 
     /// The live token of a connection, refreshed first when it is past its end.
-    pub async fn access(self: &Arc<Self>, key: &ConnectionKey) -> Result<Arc<Live>, BrokerError> {
+    pub async fn access(self: &Arc<Self>, key: &ConnectionKey, token: &mut Span) -> Result<Arc<Live>, BrokerError> {
         let key = &self.holder(key)?;
         let live = match self.load(key).await {
             Err(BrokerError::NotConnected) if key.person.is_nobody() => {
-                return self.outcome_of(key, self.enter(key, None)?).await;
+                return self.refresh(key, None, token).await;
             }
             loaded => loaded?,
         };
         match live.freshness(self.clock.now()) {
-            Freshness::Fresh => Ok(live),
-            Freshness::Due => {
-                self.refresh_ahead(&live);
-                Ok(live)
-            }
-            Freshness::Expired => self.refresh(&live).await,
+            Freshness::Fresh => {}
+            Freshness::Due => self.refresh_ahead(&live, token),
+            Freshness::Expired => return self.refresh(&live.connection.key, Some(&live), token).await,
         }
+        token.set(attribute::TOKEN_SOURCE, "store");
+        Ok(live)
     }
 
     /// Another token in place of one that the provider answered 401 to; `None` when the grant has nothing to get one
     /// with. Of any number of callers with the same failed token one causes a request.
-    pub async fn renew(self: &Arc<Self>, failed: &Live) -> Result<Option<Arc<Live>>, BrokerError> {
+    pub async fn renew(self: &Arc<Self>, failed: &Live, token: &mut Span) -> Result<Option<Arc<Live>>, BrokerError> {
         let current = self.load(&failed.connection.key).await?;
         if current.grant.access_token != failed.grant.access_token {
+            token.set(attribute::TOKEN_SOURCE, "store");
             return Ok(Some(current));
         }
         if !self.can_refresh(&current)? {
             return Ok(None);
         }
-        self.refresh(&current).await.map(Some)
+        self.refresh(&current.connection.key, Some(&current), token).await.map(Some)
     }
 
-    /// Starts the refresh of a token that is due, once, and does not wait for it.
-    pub(super) fn refresh_ahead(self: &Arc<Self>, live: &Arc<Live>) {
+    /// Starts the refresh of a token that is due, once, and does not wait for it. Its trace is its own, with a link to
+    /// `token`.
+    pub(super) fn refresh_ahead(self: &Arc<Self>, live: &Arc<Live>, token: &Span) {
         if live.refresh_started.swap(true, Ordering::Relaxed) {
             return;
         }
         let key = &live.connection.key;
-        if self.can_refresh(live).unwrap_or(false) && self.enter(key, Some(live)).is_err() {
+        let begin = || token.follower(Kind::Client, REFRESH);
+        if self.can_refresh(live).unwrap_or(false) && self.enter(key, Some(live), begin).is_err() {
             // Paused after a failure: whoever comes after the pause may try again.
             live.refresh_started.store(false, Ordering::Relaxed);
         }
@@ -81,12 +87,17 @@ impl Broker {
         Ok(self.integration_of(&live.connection.key)?.provider.protocol.can_refresh(&live.grant))
     }
 
-    async fn refresh(self: &Arc<Self>, live: &Arc<Live>) -> Result<Arc<Live>, BrokerError> {
-        let key = &live.connection.key;
-        self.outcome_of(key, self.enter(key, Some(live))?).await
-    }
-
-    async fn outcome_of(&self, key: &ConnectionKey, waiter: Waiter) -> Outcome {
+    /// Waits for the refresh of this connection, whoever started it. Without `live` it is the first token of an
+    /// integration's own grant.
+    async fn refresh(self: &Arc<Self>, key: &ConnectionKey, live: Option<&Arc<Live>>, token: &mut Span) -> Outcome {
+        let waiter = self.enter(key, live, || token.child(Kind::Client, REFRESH))?;
+        match waiter.joined {
+            None => token.set(attribute::TOKEN_SOURCE, "refresh"),
+            Some(span) => {
+                token.set(attribute::TOKEN_SOURCE, "wait");
+                token.link(span);
+            }
+        }
         match tokio::time::timeout(self.patience(key), waiter.outcome()).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -97,17 +108,26 @@ impl Broker {
         }
     }
 
-    /// Joins the refresh of this connection or starts one as a task of its own. Without `live` it is the first token of
-    /// an integration's own grant.
-    fn enter(self: &Arc<Self>, key: &ConnectionKey, live: Option<&Arc<Live>>) -> Result<Waiter, BrokerError> {
-        match SingleFlight::enter(self, key) {
+    /// Joins the refresh of this connection or starts one as a task of its own.
+    fn enter(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        live: Option<&Arc<Live>>,
+        begin: impl FnOnce() -> Span,
+    ) -> Result<Waiter, BrokerError> {
+        match SingleFlight::enter(self, key, begin) {
             FlightEntry::Joined(waiter) => Ok(waiter),
-            FlightEntry::Started(flight, waiter) => {
+            FlightEntry::Started(mut flight, waiter) => {
+                if flight.span.is_recorded() {
+                    flight.span.set(attribute::INTEGRATION, key.integration.to_string());
+                }
                 let (broker, live) = (Arc::clone(self), live.cloned());
                 // Whoever waits does so at the flight, together with all others.
                 drop(self.duties.run(async move {
                     let stale = live.as_ref().map_or(NO_VERSION, |live| live.version);
-                    let outcome = broker.refresh_once(flight.key(), stale).await;
+                    let mut span = std::mem::take(&mut flight.span);
+                    let outcome = broker.refresh_once(flight.key(), stale, &mut span).await;
+                    flight.span = span;
                     if let Some(live) = live {
                         // While the old token lasts, a later call may try again.
                         live.refresh_started.store(outcome.is_ok(), Ordering::Relaxed);

@@ -7,6 +7,7 @@ use url::Url;
 use super::{Broker, BrokerError, Integration};
 use crate::model::Secret;
 use crate::oauth::HttpRequest;
+use crate::telemetry::trace::{Span, attribute};
 use crate::upstream::{FetchRequest, FetchResponse};
 
 impl Broker {
@@ -31,6 +32,24 @@ impl Broker {
         let certificate = integration.certificate.clone();
         let request = FetchRequest { method, url, headers, body, trusted_as_written, certificate };
         Ok(self.network().fetch.send(request).await?)
+    }
+
+    /// The same, with what a span says of it: who was asked, and the status of the answer.
+    pub(super) async fn ask_recorded(
+        &self,
+        integration: &Integration,
+        request: HttpRequest,
+        span: &mut Span,
+    ) -> Result<FetchResponse, BrokerError> {
+        if span.is_recorded()
+            && let Ok(url) = Url::parse(&request.url)
+        {
+            span.set(attribute::METHOD, request.method);
+            span.asks(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+        }
+        let answer = self.ask(integration, request).await?;
+        span.status(answer.status.as_u16());
+        Ok(answer)
     }
 
     /// A GET that asks for JSON.

@@ -17,6 +17,7 @@ use super::{Broker, BrokerError, Integration, LiveKey, entropy, values};
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Freshness, Grant, Person, Secret};
 use crate::oauth::{self, Values};
 use crate::store::{Expected, Written};
+use crate::telemetry::trace::Span;
 use crate::upstream::FetchResponse;
 
 /// How long a grant is kept whose end nobody knows.
@@ -69,7 +70,12 @@ impl Broker {
     }
 
     /// Asks for a grant under the lease, unless another replica has done so meanwhile.
-    pub(super) async fn obtain_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
+    pub(super) async fn obtain_leased(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        stale: u64,
+        span: &mut Span,
+    ) -> Result<Ended, BrokerError> {
         let current = match self.load(key).await {
             Ok(live) => Some(live),
             Err(BrokerError::NotConnected) => None,
@@ -86,7 +92,7 @@ impl Broker {
             return Err(BrokerError::token_endpoint("the integration is configured otherwise by now"));
         }
         let asked_at = self.clock.now();
-        let asked = tokio::time::timeout(self.refresh_deadline(), self.ask_client_grant(&integration)).await;
+        let asked = tokio::time::timeout(self.refresh_deadline(), self.ask_client_grant(&integration, span)).await;
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let (answer, scopes) = match asked.map_err(late).flatten() {
             Ok(asked) => asked,
@@ -120,6 +126,7 @@ impl Broker {
     async fn ask_client_grant(
         self: &Arc<Self>,
         integration: &Arc<Integration>,
+        span: &mut Span,
     ) -> Result<(FetchResponse, Vec<String>), BrokerError> {
         let variables = variables(integration, BTreeMap::new())?;
         let client = self.client_for(integration, &variables, &BTreeMap::new())?;
@@ -131,7 +138,7 @@ impl Broker {
             ..values(&client, &variables)
         };
         let request = oauth::client_grant_request(&integration.provider.protocol, &endpoints, values)?;
-        Ok((self.ask(integration, request).await?, client.scopes))
+        Ok((self.ask_recorded(integration, request, span).await?, client.scopes))
     }
 
     /// Stores the grant before anybody uses it. Should the store fail, no harm is done: the next call asks again.

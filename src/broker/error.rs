@@ -81,6 +81,30 @@ pub enum BrokerError {
 }
 
 impl BrokerError {
+    /// What kind of failure it is, as a word for spans: of a closed list, and without what a message may hold.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotConfigured(_) => "integration_not_configured",
+            Self::UnknownIntegration => "unknown_integration",
+            Self::NotConnected => "not_connected",
+            Self::ReconnectRequired => "reconnect_required",
+            Self::TokenEndpoint { .. } | Self::Undiscovered(_) => "token_endpoint_failed",
+            Self::Blocked(_) => "blocked_address",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::ShuttingDown => "shutting_down",
+            Self::Store(_) => "store_unavailable",
+            Self::Invalid(_)
+            | Self::Forbidden
+            | Self::NotLoggedIn
+            | Self::StateMismatch(_)
+            | Self::Callback(_)
+            | Self::Denied(_)
+            | Self::NothingFits
+            | Self::Internal(_) => "internal",
+        }
+    }
+
     /// A token endpoint's failure without a hint when to try again.
     pub(super) fn token_endpoint(cause: impl std::fmt::Display) -> Self {
         Self::TokenEndpoint { cause: cause.to_string(), retry_after: None }

@@ -17,6 +17,7 @@ use crate::items::{Answer, Options, Outage, PageRequest, Plan, Position, Problem
 use crate::model::{ConnectionKey, Item};
 use crate::route::{Target, headers};
 use crate::store::{Key, Kind};
+use crate::telemetry::trace::Span;
 use crate::upstream::{RequestBody, UpstreamBody, UpstreamError};
 
 /// Most bytes of one page of a provider's answer.
@@ -94,9 +95,9 @@ impl Broker {
             org: key.person.org.as_str(),
             user: key.person.user.as_str(),
         };
-        match self.live(&name) {
+        match self.live(&name, &mut Span::none()) {
             Some(live) => Ok(live),
-            None => self.access(key).await,
+            None => self.access(key, &mut Span::none()).await,
         }
     }
 
@@ -261,7 +262,7 @@ impl Loading {
     }
 
     async fn renew(&mut self) -> Result<(), BrokerError> {
-        let renewed = self.broker.renew(&self.live).await?;
+        let renewed = self.broker.renew(&self.live, &mut Span::none()).await?;
         self.walk.renewed(renewed.is_some());
         if let Some(live) = renewed {
             self.live = live;

@@ -20,6 +20,7 @@ use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
 use crate::telemetry::audit::{self, About};
+use crate::telemetry::trace::Span;
 use crate::upstream::FetchResponse;
 
 /// A provider may slow us, not stop us for a day.
@@ -27,9 +28,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Broker {
     /// Refreshes the connection whose record had this version, or takes what another replica made of it meanwhile.
-    pub(super) async fn refresh_once(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Outcome {
+    pub(super) async fn refresh_once(self: &Arc<Self>, key: &ConnectionKey, stale: u64, span: &mut Span) -> Outcome {
         let began = tokio::time::Instant::now();
-        let ended = self.refresh_in_turn(key, stale).await;
+        let ended = self.refresh_in_turn(key, stale, span).await;
         if let Some(outcome) = outcome(&ended) {
             self.count_refresh(&key.integration, outcome, began.elapsed());
         }
@@ -39,7 +40,12 @@ impl Broker {
         }
     }
 
-    async fn refresh_in_turn(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
+    async fn refresh_in_turn(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        stale: u64,
+        span: &mut Span,
+    ) -> Result<Ended, BrokerError> {
         let mut changes = self.store.subscribe();
         let name = Key::new(
             Kind::Lease,
@@ -52,8 +58,8 @@ impl Broker {
         loop {
             if let Some(lease) = self.store.lease(&name, lifetime).await? {
                 let outcome = match key.person.is_nobody() {
-                    true => self.obtain_leased(key, stale).await,
-                    false => self.refresh_leased(key, stale).await,
+                    true => self.obtain_leased(key, stale, span).await,
+                    false => self.refresh_leased(key, stale, span).await,
                 };
                 if let Err(error) = self.store.release(lease).await {
                     tracing::warn!(%error, "a refresh lease could not be given back; it ends by itself");
@@ -76,7 +82,12 @@ impl Broker {
         }
     }
 
-    async fn refresh_leased(self: &Arc<Self>, key: &ConnectionKey, stale: u64) -> Result<Ended, BrokerError> {
+    async fn refresh_leased(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        stale: u64,
+        span: &mut Span,
+    ) -> Result<Ended, BrokerError> {
         let live = self.load(key).await?;
         let now = self.clock.now();
         if live.version != stale && live.freshness(now) == Freshness::Fresh && live.grant.unfinished.is_none() {
@@ -92,9 +103,8 @@ impl Broker {
         }
         let asked_at = self.clock.now();
         // Discovery may come before the request; together they stay inside the lease.
-        let asked =
-            tokio::time::timeout(self.refresh_deadline(), self.ask_refresh(&integration, &stored, live.grant.newest()))
-                .await;
+        let asking = self.ask_refresh(&integration, &stored, live.grant.newest(), span);
+        let asked = tokio::time::timeout(self.refresh_deadline(), asking).await;
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
@@ -170,6 +180,7 @@ impl Broker {
         integration: &Arc<Integration>,
         stored: &Stored,
         grant: &Grant,
+        span: &mut Span,
     ) -> Result<FetchResponse, BrokerError> {
         let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
@@ -181,7 +192,7 @@ impl Broker {
         };
         let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)?
             .ok_or_else(|| BrokerError::Internal("a refresh began without anything to present".into()))?;
-        self.ask(integration, request).await
+        self.ask_recorded(integration, request, span).await
     }
 
     /// Stores the new grant before anybody uses it, however long the store takes to come back. Says whether it is ours

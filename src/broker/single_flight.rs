@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{BrokerError, Live};
 use crate::model::{ConnectionKey, IntegrationName};
+use crate::telemetry::trace::{Span, SpanContext, attribute};
 
 pub(super) type Outcome = Result<Arc<Live>, BrokerError>;
 
@@ -21,8 +22,14 @@ pub(super) struct SingleFlight {
 
 #[derive(Default)]
 struct State {
-    flights: HashMap<ConnectionKey, watch::Receiver<Option<Outcome>>>,
+    flights: HashMap<ConnectionKey, UnderWay>,
     pauses: HashMap<ConnectionKey, Pause>,
+}
+
+/// A refresh that others may join, and its span for those that are recorded.
+struct UnderWay {
+    outcome: watch::Receiver<Option<Outcome>>,
+    span: Option<SpanContext>,
 }
 
 /// No request is sent before `until`; `failures` in a row lengthen the next pause. Monotonic: a wall clock that is set
@@ -43,30 +50,40 @@ pub(super) enum Entry {
     Paused(Duration),
 }
 
-pub(super) struct Waiter(watch::Receiver<Option<Outcome>>);
+/// Waits for a refresh.
+pub(super) struct Waiter {
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// The span of the refresh, where it is somebody else's.
+    pub(super) joined: Option<Option<SpanContext>>,
+}
 
 /// The duty to finish a refresh. Dropped unfinished (a panic), it wakes the waiters with an error and clears the way.
 pub(super) struct Flight {
     key: ConnectionKey,
     owner: Arc<super::Broker>,
     sender: watch::Sender<Option<Outcome>>,
+    /// Of the refresh.
+    pub(super) span: Span,
 }
 
 impl SingleFlight {
-    pub(super) fn enter(owner: &Arc<super::Broker>, key: &ConnectionKey) -> Entry {
+    /// `begin` begins the span of a refresh that starts.
+    pub(super) fn enter(owner: &Arc<super::Broker>, key: &ConnectionKey, begin: impl FnOnce() -> Span) -> Entry {
         let now = Instant::now();
         let mut state = owner.refreshes.lock();
-        if let Some(receiver) = state.flights.get(key) {
-            return Entry::Joined(Waiter(receiver.clone()));
+        if let Some(flight) = state.flights.get(key) {
+            return Entry::Joined(Waiter { outcome: flight.outcome.clone(), joined: Some(flight.span) });
         }
         if let Some(pause) = state.pauses.get(key)
             && now < pause.until
         {
             return Entry::Paused(pause.until - now);
         }
-        let (sender, receiver) = watch::channel(None);
-        state.flights.insert(key.clone(), receiver.clone());
-        Entry::Started(Flight { key: key.clone(), owner: Arc::clone(owner), sender }, Waiter(receiver))
+        let (sender, outcome) = watch::channel(None);
+        let span = begin();
+        state.flights.insert(key.clone(), UnderWay { outcome: outcome.clone(), span: span.context() });
+        let flight = Flight { key: key.clone(), owner: Arc::clone(owner), sender, span };
+        Entry::Started(flight, Waiter { outcome, joined: None })
     }
 
     /// Lengthens the pause after a failure: 1 s doubling up to 60 s, or longer where the provider asks for it, with
@@ -108,7 +125,7 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 
 impl Waiter {
     pub(super) async fn outcome(mut self) -> Outcome {
-        match self.0.wait_for(Option::is_some).await {
+        match self.outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(interrupted())),
             Err(_) => Err(interrupted()),
         }
@@ -125,10 +142,22 @@ impl Flight {
     }
 
     /// Tells everybody who waits. A success ends the pauses.
-    pub(super) fn finish(self, outcome: Outcome) {
-        if outcome.is_ok() {
-            self.owner.refreshes.resume(&self.key);
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        match &outcome {
+            Ok(live) => {
+                self.owner.refreshes.resume(&self.key);
+                if self.span.is_recorded() {
+                    self.span.set(attribute::CONNECTION_ID, live.connection.id.to_string());
+                    self.span.set(attribute::OUTCOME, "refreshed");
+                }
+            }
+            Err(error) => {
+                self.span.set(attribute::OUTCOME, error.word());
+                self.span.fail(error.word());
+            }
         }
+        // Over before anybody goes on with it.
+        drop(std::mem::take(&mut self.span));
         self.sender.send_replace(Some(outcome));
     }
 }

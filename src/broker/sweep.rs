@@ -11,6 +11,7 @@ use super::record::{self, RevocationRecord, Stored, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{ConnectionStatus, Grant, Timestamp};
 use crate::store::{Entry, Key, Kind, Page};
+use crate::telemetry::trace::Span;
 
 const PERIOD: Duration = Duration::from_secs(20);
 /// Connections are all read, for the idle refresh and to be counted, so more rarely.
@@ -117,7 +118,7 @@ impl Broker {
         if dying && stored.connection.status == ConnectionStatus::Active {
             // A connection whose integration is gone stays as it is.
             if let Ok(live) = self.load(&stored.connection.key).await {
-                self.refresh_ahead(&live);
+                self.refresh_ahead(&live, &Span::none());
             }
         }
     }

@@ -210,6 +210,12 @@ impl<'a> Table<'a> {
         read.unwrap_or(self.by_default(name, default, |default| (*default).into()))
     }
 
+    /// A number from 0 to 1, or the default.
+    pub(super) fn share_or(&mut self, name: &'static str, doc: &'static str, default: f64) -> f64 {
+        let read = self.value(name, Kind::Share, doc, |entry| entry.share());
+        read.unwrap_or(self.by_default(name, default, |default| (*default).into()))
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, name: &'static str, doc: &'static str) -> Option<bool> {
         self.value(name, Kind::Boolean, doc, |entry| entry.boolean())

@@ -205,6 +205,7 @@ fn shape(kind: &Kind) -> Json {
             json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
         }
         Kind::TextTable => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Kind::SecretTable => json!({ "type": "object", "additionalProperties": shape(&Kind::Secret) }),
         Kind::SecretTables => {
             let secrets = json!({ "type": "object", "additionalProperties": shape(&Kind::Secret) });
             json!({ "type": "object", "additionalProperties": secrets })

@@ -19,14 +19,18 @@ use super::service::Service;
 use crate::broker::LimitMode;
 use crate::model::ConnectionKey;
 use crate::route::Target;
+use crate::telemetry::trace::Span;
 
 /// A 401 to a younger token than this is not a sign of age: refreshing it would change nothing.
 const RENEWABLE_AGE: Duration = Duration::from_secs(30);
 
 impl Service {
     /// Answers a call. Its record goes with the provider's answer, or with ours when there is none.
-    pub(super) async fn call(&self, target: Target<'_>, request: Request<Incoming>, number: u64) -> Response<Body> {
+    pub(super) async fn call(&self, target: Target<'_>, mut request: Request<Incoming>, number: u64) -> Response<Body> {
         let mut record = CallRecord::begin(&self.process, number, request.method());
+        if let Some(tracer) = &self.tracer {
+            record.is_traced(tracer, &mut request);
+        }
         let answer = self.forwarded(target, request, &mut record).await;
         answer.unwrap_or_else(|error| self.refused_call(&error, number, record))
     }
@@ -68,21 +72,27 @@ impl Service {
             record.is_for_named(person);
         }
         let name = integration.live_key(person.org, person.user);
-        let live = match self.broker.live(&name) {
+        let mut token = record.token();
+        let live = match self.broker.live(&name, &mut token) {
             Some(live) => live,
             None => {
                 let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
                 record.is_for(key.person.clone());
-                self.broker.access(&key).boxed().await.map_err(|error| self.failed(error, &integration))?
+                let access = self.broker.access(&key, &mut token).boxed().await;
+                access
+                    .inspect_err(|error| token.fail(error.word()))
+                    .map_err(|error| self.failed(error, &integration))?
             }
         };
+        drop(token);
         record.uses(&live);
         let renew = {
             let (broker, failed) = (&self.broker, &live);
-            move || async move {
-                match broker.renew(failed).await {
+            move |mut token: Span| async move {
+                match broker.renew(failed, &mut token).await {
                     Ok(renewed) => renewed.map(|live| Arc::clone(&live.ready)),
                     Err(error) => {
+                        token.fail(error.word());
                         tracing::info!(integration = %failed.connection.key.integration, %error, "a 401 was not healed");
                         None
                     }

@@ -4,6 +4,7 @@
 
 mod counts;
 mod outcome;
+mod spans;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use http_body::Body as _;
 use self::counts::Ended;
 pub(crate) use self::counts::{CallCounts, CallSample};
 pub(crate) use self::outcome::{CallMethod, Outcome};
+use self::spans::Spans;
 use super::body::Body;
 use super::caller::PersonName;
 use super::respond::KEYFERRY_ERROR;
@@ -59,6 +61,7 @@ struct Known {
     bytes_out: u64,
     /// How many bytes the answer's body said that it would have.
     announced: Option<u64>,
+    spans: Spans,
 }
 
 impl CallRecord {
@@ -82,6 +85,7 @@ impl CallRecord {
             tunnelled_in: 0,
             bytes_out: 0,
             announced: None,
+            spans: Spans::default(),
         })))
     }
 
@@ -198,6 +202,7 @@ impl Drop for Known {
         if self.process.logged_calls.load().take(self.number, self.outcome.is_good()) {
             self.log(&ended);
         }
+        self.end_spans();
     }
 }
 
@@ -226,6 +231,7 @@ impl Known {
                     user = person.map(|person| person.user.as_str()),
                     caller = self.caller.as_ref().map(CallerName::as_str),
                     connection.id = self.connection.as_ref().map(|live| live.connection.id.as_str()),
+                    trace_id = self.trace_id().map(tracing::field::display),
                     },
                     "call"
                 )

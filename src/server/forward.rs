@@ -17,6 +17,7 @@ use super::call_record::CallRecord;
 use super::listen::Tether;
 use crate::route::headers::{self, asks_for_upgrade};
 use crate::route::{LoopDetected, Ready, Target, TargetError, Via};
+use crate::telemetry::trace::Span;
 use crate::upstream::{Progress, RequestBody, Upstream, UpstreamBody, UpstreamError};
 
 /// Why a call got no answer from the provider.
@@ -53,20 +54,22 @@ pub fn forward<'a, R, F>(
     record: &'a mut CallRecord,
 ) -> impl Future<Output = Result<Response<Body>, ForwardError>> + use<'a, R, F>
 where
-    R: FnOnce() -> F,
+    R: FnOnce(Span) -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
     // Done before the future begins, so that it carries one request and not the one that came beside the one that goes.
     let prepared = Prepared::new(via, ready, request, target, renew.is_some());
     async move {
-        let Prepared { request, again, upgrade } = prepared?;
+        let Prepared { mut request, again, upgrade } = prepared?;
         record.brings(request.body().progress().as_ref());
         record.asks();
+        record.sends(ready.destination(), &mut request);
         let answer = match &upgrade {
-            None => upstream.send(ready.destination(), request).await?,
+            None => upstream.send(ready.destination(), request).await,
             // Boxed, because it is rare and large.
-            Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await?,
+            Some(_) => Box::pin(upstream.send_upgrade(ready.destination(), request)).await,
         };
+        let answer = record.hears(answer)?;
         match again.zip(renew) {
             Some((again, renew)) if answer.status() == StatusCode::UNAUTHORIZED => {
                 Box::pin(once_more(upstream, answer, *again, target, upgrade, renew, record)).await
@@ -87,24 +90,27 @@ async fn once_more<R, F>(
     record: &mut CallRecord,
 ) -> Result<Response<Body>, ForwardError>
 where
-    R: FnOnce() -> F,
+    R: FnOnce(Span) -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
+    record.is_to_be_renewed();
     let body = match &again.progress {
         None => Some(RequestBody::empty()),
         Some(progress) => progress.again(),
     };
-    let (Some(renewed), Some(body)) = (renew().await, body) else {
+    let (Some(renewed), Some(body)) = (renew(record.token()).await, body) else {
         return Ok(answered(upstream, refusal, upgrade, record));
     };
     drop(refusal);
     let mut headers = again.headers;
     headers::replace_token(&mut headers, &renewed);
-    let request = outgoing(again.method, Uri::from(renewed.path_and_query(target)?), headers, body);
+    let mut request = outgoing(again.method, Uri::from(renewed.path_and_query(target)?), headers, body);
+    record.sends(renewed.destination(), &mut request);
     let answer = match &upgrade {
-        None => upstream.send(renewed.destination(), request).await?,
-        Some(_) => upstream.send_upgrade(renewed.destination(), request).await?,
+        None => upstream.send(renewed.destination(), request).await,
+        Some(_) => upstream.send_upgrade(renewed.destination(), request).await,
     };
+    let answer = record.hears(answer)?;
     Ok(answered(upstream, answer, upgrade, record))
 }
 

@@ -50,6 +50,7 @@ fn text(service: &Service, format: Format) -> String {
     edges::listeners(&mut page, process);
     edges::upstream(&mut page, service.upstream.traffic());
     process::log(&mut page, process.logs());
+    process::spans(&mut page, process.spans());
     process::usage(&mut page, process.started_at());
     page.end()
 }

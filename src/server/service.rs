@@ -31,6 +31,7 @@ use crate::route::{Side, Via};
 use crate::telemetry::Logs;
 use crate::telemetry::calls::Calls;
 use crate::telemetry::gauge::Gauge;
+use crate::telemetry::trace::{self, Tracer};
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
@@ -46,6 +47,8 @@ pub struct Service {
     pub(super) identity: Option<Arc<Identity>>,
     /// Our name on the way of a call, by which we know our own again.
     pub(super) via: Via,
+    /// Whose spans are exported; `None` where nothing is traced.
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// What stays the same while configurations come and go.
@@ -66,6 +69,7 @@ pub struct Process {
     pub(super) requests: Requests,
     open: [Gauge; Listener::ALL.len()],
     started_at: Timestamp,
+    spans: Arc<trace::Counts>,
 }
 
 /// Who listens.
@@ -104,6 +108,7 @@ impl Process {
             requests: Requests::default(),
             open: Default::default(),
             started_at,
+            spans: Arc::default(),
         })
     }
 
@@ -135,7 +140,12 @@ impl Process {
         self.logs.get()
     }
 
-    /// A request's identifier, by its number.
+    /// What became of spans.
+    pub fn spans(&self) -> &Arc<trace::Counts> {
+        &self.spans
+    }
+
+    /// The id of a request in logs and answers.
     pub(super) fn request_id(&self, number: u64) -> String {
         format!("{}-{number:x}", self.instance)
     }
@@ -158,22 +168,30 @@ impl Service {
         process: Arc<Process>,
         broker: Arc<Broker>,
         network: Network,
+        tracer: Option<Tracer>,
         public_base: String,
     ) -> Self {
         let identity = Identity::new(&settings.app, &network).map(Arc::new);
-        Self { settings, process, broker, upstream: network.upstream, public_base, identity, via: network.via }
+        let Network { upstream, via, .. } = network;
+        Self { settings, process, broker, upstream, public_base, identity, via, tracer }
     }
 
     /// The same process by other settings. What is known of who is logged in is kept where it is asked for the same way.
-    pub fn following(&self, settings: Settings, network: Network, public_base: String) -> Self {
+    pub fn following(&self, settings: Settings, network: Network, tracer: Option<Tracer>, public_base: String) -> Self {
         let is_asked_alike = settings.app == self.settings.app && network.upstream.is(&self.upstream);
-        let next = Self::new(settings, Arc::clone(&self.process), Arc::clone(&self.broker), network, public_base);
+        let (process, broker) = (Arc::clone(&self.process), Arc::clone(&self.broker));
+        let next = Self::new(settings, process, broker, network, tracer, public_base);
         if is_asked_alike { Self { identity: self.identity.clone(), ..next } } else { next }
     }
 
     /// The settings that it answers by.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Whose spans are exported.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
     }
 
     /// What it shares with those before and after it.

@@ -302,7 +302,7 @@ fn peer(destination: &Destination) -> Peer<'_> {
         port: destination.port(),
         https: destination.is_https(),
         trusted_as_written: destination.is_trusted_as_written(),
-        is_application: destination.is_application(),
+        is_operators: destination.is_application(),
         certificate: destination.certificate(),
     }
 }

@@ -52,8 +52,9 @@ pub(super) struct Peer<'a> {
     pub(super) port: u16,
     pub(super) https: bool,
     pub(super) trusted_as_written: bool,
-    /// The application behind us: where it is, is the operator's word alone, and no proxy stands in between.
-    pub(super) is_application: bool,
+    /// The operator's own, such as the application behind us: where it is, is the operator's word alone, and no proxy stands
+    /// in between.
+    pub(super) is_operators: bool,
     /// Who we are to them, should they ask.
     pub(super) certificate: Option<&'a Arc<ClientCertificate>>,
 }
@@ -133,8 +134,8 @@ impl Dialer {
     }
 
     fn check(&self, peer: Peer<'_>, address: IpAddr) -> Result<(), Refusal> {
-        let Peer { host, https, trusted_as_written, is_application, .. } = peer;
-        if is_application {
+        let Peer { host, https, trusted_as_written, is_operators, .. } = peer;
+        if is_operators {
             return Ok(());
         }
         self.policy.check(Asked { host, https, trusted_as_written }, address)
@@ -178,7 +179,7 @@ impl Peer<'_> {
     /// What is written as this machine is never asked of a proxy elsewhere.
     pub(super) fn stays_here(self) -> bool {
         let is_loopback = || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
-        self.is_application || self.trusted_as_written && (self.host == "localhost" || is_loopback())
+        self.is_operators || self.trusted_as_written && (self.host == "localhost" || is_loopback())
     }
 }
 

@@ -90,6 +90,19 @@ impl UpstreamError {
         }
     }
 
+    /// What kind of failure it is, as a word for spans: of a closed list, and without what a message may hold.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Tls { .. } => "tls",
+            Self::Blocked { .. } => "blocked",
+            Self::Timeout { .. } => "timeout",
+            Self::Broken { .. } => "broken",
+            Self::TooLarge { .. } => "too_large",
+            Self::Caller { .. } => "caller",
+        }
+    }
+
     pub(super) fn unreachable(host: &str, cause: impl Into<Cause>) -> Self {
         Self::Unreachable { host: host.to_owned(), source: cause.into() }
     }

@@ -39,11 +39,13 @@ struct Inner {
     timeout: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 struct Way {
     https: bool,
     trusted_as_written: bool,
     by_proxy: bool,
+    /// Where it leads is the operator's word alone.
+    is_operators: bool,
     certificate: Option<Arc<ClientCertificate>>,
 }
 
@@ -79,7 +81,7 @@ impl Fetch {
         let dialer = Arc::new(Dialer::new(settings)?);
         let fetch = Self(Arc::new(Inner { dialer, clients: Mutex::default(), timeout: settings.token_timeout }));
         // Whether a client can be built does not depend on the way.
-        fetch.client(Way { https: true, trusted_as_written: false, by_proxy: false, certificate: None })?;
+        fetch.client(Way { https: true, ..Way::default() })?;
         Ok(fetch)
     }
 
@@ -104,18 +106,32 @@ impl Fetch {
             port,
             https,
             trusted_as_written: request.trusted_as_written,
-            is_application: false,
+            is_operators: false,
             certificate: request.certificate.as_ref(),
         };
         let way = if self.0.dialer.stage().is_some() {
-            Way { https: false, trusted_as_written: false, by_proxy: true, certificate: None }
+            Way { by_proxy: true, ..Way::default() }
         } else {
             self.0.dialer.check_literal(peer)?;
             let by_proxy = self.0.dialer.proxy().is_some() && !peer.stays_here();
             let certificate = request.certificate.clone();
-            Way { https, trusted_as_written: request.trusted_as_written, by_proxy, certificate }
+            Way { https, trusted_as_written: request.trusted_as_written, by_proxy, certificate, ..Way::default() }
         };
-        let client = self.client(way).map_err(|cause| UpstreamError::unreachable(&host, cause))?;
+        self.send_by(way, request, &host).await
+    }
+
+    /// Sends the request to an address that the operator has written in config.toml, whatever is there: no address check
+    /// and no `allow_http` stand in the way. `[net] proxy` is for https alone: what is in plain stays in the operator's
+    /// own network.
+    pub async fn send_to_operator(&self, request: FetchRequest) -> Result<FetchResponse, UpstreamError> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let https = request.url.scheme() == "https";
+        let by_proxy = https && self.0.dialer.proxy().is_some();
+        self.send_by(Way { https, by_proxy, is_operators: true, ..Way::default() }, request, &host).await
+    }
+
+    async fn send_by(&self, way: Way, request: FetchRequest, host: &str) -> Result<FetchResponse, UpstreamError> {
+        let client = self.client(way).map_err(|cause| UpstreamError::unreachable(host, cause))?;
         let FetchRequest { method, mut url, headers, body, .. } = request;
         if self.0.dialer.stage().is_some() {
             // A stage is an http proxy, which is told the whole URL.
@@ -129,9 +145,9 @@ impl Fetch {
             // A POST says that it is empty (RFC 9110 section 8.6); some servers answer 411 otherwise.
             sent = sent.header(CONTENT_LENGTH, 0);
         }
-        tokio::time::timeout(self.0.timeout, read(sent, &host))
+        tokio::time::timeout(self.0.timeout, read(sent, host))
             .await
-            .unwrap_or_else(|_| Err(UpstreamError::timeout(&host, Waiting::Answer)))
+            .unwrap_or_else(|_| Err(UpstreamError::timeout(host, Waiting::Answer)))
     }
 
     fn client(&self, way: Way) -> Result<reqwest::Client, SetupError> {
@@ -243,7 +259,7 @@ impl Resolve for Checked {
                 port: 0,
                 https: way.https,
                 trusted_as_written: way.trusted_as_written,
-                is_application: false,
+                is_operators: way.is_operators,
                 certificate: None,
             };
             let addresses = dialer.resolve(peer).await.map_err(Cause::from)?;

@@ -36,4 +36,5 @@ mod providers_test; // `keyferry providers test`, and docs/providers.md by what 
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod reload; // another configuration while it runs: what triggers it, what it changes, what goes on
 mod sdk;
+mod traces; // OTLP, as a receiver of others sees it
 mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte

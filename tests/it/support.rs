@@ -8,6 +8,7 @@
 mod application;
 mod authorization_server;
 mod browser;
+pub(crate) mod collector;
 mod http;
 mod integration;
 mod keyferry;

@@ -12,6 +12,7 @@ use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
 use keyferry::route::Via;
 use keyferry::store::{Location, Store};
+use keyferry::telemetry::trace::Span;
 use keyferry::upstream::{self, Fetch, Upstream};
 use serde_json::json;
 
@@ -113,17 +114,17 @@ fn key() -> ConnectionKey {
 async fn a_due_token_is_served_while_its_refresh_fails() {
     let scene = Scene::new(false).await;
     assert!(matches!(scene.finish().await, Outcome::Active(_)));
-    scene.broker.access(&key()).await.expect("a token");
+    scene.broker.access(&key(), &mut Span::none()).await.expect("a token");
     scene.server.fault(json!({ "endpoint": "token", "mode": "500", "times": 2 })).await;
 
     // Fifty seconds before its end it is due, and still good.
     scene.clock.advance(Duration::from_secs(3550));
     for round in 1..=2 {
-        let served = scene.broker.live(&KEY).expect("an unexpired token is served");
+        let served = scene.broker.live(&KEY, &mut Span::none()).expect("an unexpired token is served");
         assert!(served.age(scene.clock.now()) > Duration::from_secs(3000), "round {round}");
         let failed = async || {
             // After the pause that the failure before has made, a call tries again.
-            assert!(scene.broker.live(&KEY).is_some());
+            assert!(scene.broker.live(&KEY, &mut Span::none()).is_some());
             (scene.server.count("/faults/token/500").await == round).then_some(())
         };
         until("the refresh is tried", LIMIT, failed).await;
@@ -131,14 +132,14 @@ async fn a_due_token_is_served_while_its_refresh_fails() {
         // Within the pause nobody asks the provider again, however many call.
         let arrived = scene.server.arrivals("token").await;
         for _ in 0..100 {
-            assert!(scene.broker.live(&KEY).is_some());
+            assert!(scene.broker.live(&KEY, &mut Span::none()).is_some());
         }
         assert_eq!(scene.broker.under_way(), 0);
         assert_eq!(scene.server.arrivals("token").await, arrived);
     }
     // The provider is well again, and the next call brings the next token.
     let renewed = async || {
-        let live = scene.broker.live(&KEY).expect("a token");
+        let live = scene.broker.live(&KEY, &mut Span::none()).expect("a token");
         (live.age(scene.clock.now()) < Duration::from_secs(10)).then_some(())
     };
     until("the token is refreshed", LIMIT, renewed).await;
@@ -151,12 +152,12 @@ async fn a_token_is_due_by_the_leeway_of_the_file() {
     for (leeway, due_after) in [("10m", 3000), ("20s", 3580)] {
         let scene = Scene::with(false, &format!("refresh_leeway = \"{leeway}\"")).await;
         assert!(matches!(scene.finish().await, Outcome::Active(_)));
-        scene.broker.access(&key()).await.expect("a token");
+        scene.broker.access(&key(), &mut Span::none()).await.expect("a token");
         scene.clock.advance(Duration::from_secs(due_after - 1));
-        assert!(scene.broker.live(&KEY).is_some());
+        assert!(scene.broker.live(&KEY, &mut Span::none()).is_some());
         assert_eq!((scene.broker.under_way(), scene.server.arrivals("token").await), (0, 1), "{leeway}: not yet");
         scene.clock.advance(Duration::from_secs(1));
-        assert!(scene.broker.live(&KEY).is_some(), "it is served meanwhile");
+        assert!(scene.broker.live(&KEY, &mut Span::none()).is_some(), "it is served meanwhile");
         let refreshed = async || (scene.server.count("/granted/refresh_token").await == 1).then_some(());
         until("the token is refreshed", LIMIT, refreshed).await;
     }
@@ -184,7 +185,7 @@ async fn an_idle_refresh_token_is_used_before_it_dies() {
 async fn a_grant_that_nobody_confirms_is_revoked() {
     let scene = Scene::new(true).await;
     let Outcome::Unconfirmed(code) = scene.finish().await else { panic!("it waits for its initiator") };
-    assert!(matches!(scene.broker.access(&key()).await, Err(BrokerError::NotConnected)));
+    assert!(matches!(scene.broker.access(&key(), &mut Span::none()).await, Err(BrokerError::NotConnected)));
     scene.clock.advance(Duration::from_secs(599));
     scene.broker.sweep(false).await.expect("a sweep");
     assert_eq!(scene.server.live("RefreshToken").await, 1);
@@ -214,7 +215,7 @@ async fn a_revocation_that_comes_late_does_not_end_what_was_connected_since() {
     scene.broker.sweep(false).await.expect("a sweep");
     until("the sweep has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
     assert_eq!(scene.server.arrivals("revocation").await, told);
-    scene.broker.access(&key()).await.expect("the connection lives");
+    scene.broker.access(&key(), &mut Span::none()).await.expect("the connection lives");
 }
 
 #[tokio::test]
@@ -226,9 +227,9 @@ async fn a_code_confirmed_twice_changes_nothing_the_second_time() {
     let both = tokio::join!(scene.broker.confirm(confirmation), scene.broker.confirm(confirmation));
     let worked = [&both.0, &both.1].into_iter().filter(|outcome| outcome.is_ok()).count();
     assert!(worked >= 1, "{both:?}");
-    let first = scene.broker.access(&key).await.expect("a token").connection.id.clone();
+    let first = scene.broker.access(&key, &mut Span::none()).await.expect("a token").connection.id.clone();
     assert!(matches!(scene.broker.confirm(confirmation).await, Err(BrokerError::StateMismatch(_))));
-    assert_eq!(scene.broker.access(&key).await.expect("a token").connection.id, first);
+    assert_eq!(scene.broker.access(&key, &mut Span::none()).await.expect("a token").connection.id, first);
     assert_eq!(scene.server.arrivals("revocation").await, 0);
 }
 
@@ -247,7 +248,7 @@ async fn a_link_that_was_passed_on_does_not_end_the_connection_of_whoever_opened
     assert!(matches!(refused, Err(BrokerError::Forbidden)));
     until("the attempt has ended", LIMIT, async || (scene.broker.under_way() == 0).then_some(())).await;
     assert_eq!(scene.server.arrivals("revocation").await, 0, "it could end Bob's connection");
-    scene.broker.access(&bob).await.expect("Bob's connection lives");
+    scene.broker.access(&bob, &mut Span::none()).await.expect("Bob's connection lives");
 
     // Bob himself is taken at his word.
     scene.broker.disconnect(&bob).await.expect("Bob leaves");

@@ -58,6 +58,8 @@ pub enum Kind {
     Members(Vec<(&'static str, bool, Self)>),
     /// A table of texts under free names.
     TextTable,
+    /// A table of secrets under free names.
+    SecretTable,
     /// Tables of secrets, tables and secrets under free names.
     SecretTables,
     /// A value of the value language: text, a list or a table.

@@ -215,6 +215,25 @@ impl Table<'_> {
         values.iter().filter_map(one).collect()
     }
 
+    /// A table whose keys are names of the author's choice and whose values are secrets. Each comes with its place.
+    pub(in crate::config) fn secret_table(
+        &mut self,
+        name: &'static str,
+        doc: &'static str,
+    ) -> Vec<(String, Place, Resolved)> {
+        self.describe(name, Kind::SecretTable, doc);
+        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(values) = self.kept(name, entry.table()) else { return Vec::new() };
+        let secrets = self.child(self.key(name), entry.origin, &values);
+        let one = |key: &String| {
+            let entry = secrets.entry(key)?;
+            let text = secrets.kept(key, entry.text())?;
+            let secret = self.context.environment.resolve(text, &entry.origin.directory);
+            Some((key.clone(), secrets.place(key), secret))
+        };
+        values.keys().filter_map(one).collect()
+    }
+
     /// Tables whose keys are names of the author's choice, as are the tables' own, and whose values are secrets. Each comes
     /// with both names and its place.
     pub(in crate::config) fn secret_tables(&mut self, name: &'static str, doc: &'static str) -> Vec<SecretOf> {

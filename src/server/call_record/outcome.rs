@@ -92,6 +92,11 @@ impl Outcome {
         self.0 > OTHER
     }
 
+    /// Whether it is the class of a provider's status.
+    pub(super) fn is_by_status(self) -> bool {
+        self.0 < CANCELLED
+    }
+
     pub(crate) fn number(self) -> usize {
         self.0
     }

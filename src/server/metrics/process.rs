@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::exposition::Exposition;
 use crate::model::Timestamp;
 use crate::server::reload::ReloadCounts;
-use crate::telemetry::Logs;
+use crate::telemetry::{Logs, trace};
 
 pub(super) fn build(page: &mut Exposition) {
     let labels = [
@@ -40,6 +40,12 @@ pub(super) fn log(page: &mut Exposition, logs: Option<&Logs>) {
     page.counter("keyferry_log_dropped", doc).sample(&[], logs.map_or(0, Logs::left_out));
     let doc = "Audit events that their file did not take; the log has them.";
     page.counter("keyferry_audit_errors", doc).sample(&[], logs.map_or(0, Logs::audit_errors));
+}
+
+pub(super) fn spans(page: &mut Exposition, spans: &trace::Counts) {
+    page.counter("keyferry_spans_exported", "Spans that the collector took.").sample(&[], spans.exported());
+    let doc = "Spans that found no room in the queue, or that the collector did not take.";
+    page.counter("keyferry_spans_dropped", doc).sample(&[], spans.dropped());
 }
 
 pub(super) fn usage(page: &mut Exposition, started_at: Timestamp) {

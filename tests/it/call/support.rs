@@ -129,7 +129,7 @@ async fn answer(part: Arc<Part>, request: Request<Incoming>) -> Response<Body> {
         Ok(None) => return failure(StatusCode::NOT_FOUND, "not_found"),
         Err(error) => return failure(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let renew = || async {
+    let renew = |_| async {
         part.renewals.fetch_add(1, Ordering::SeqCst);
         part.renewed.clone()
     };

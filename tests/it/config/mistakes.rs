@@ -109,6 +109,14 @@ fn net_store_and_log() {
         "[log]\ncalls = 'some'\ncall_sample = 1.5\ncall_paths = 'no'\naudit = ''",
         "[log]\ncall_sample = 'half'\naudit = true",
         "[telemetry]\nendpoint = 'http://127.0.0.1:4318'",
+        "[telemetry]\nsample = 0.5",
+        "[telemetry]\notlp_endpoint = 'collector:4318'",
+        "[telemetry]\notlp_endpoint = 'http://me:canary@collector:4318'",
+        "[telemetry]\notlp_endpoint = 'http://collector:4318/v1/traces'",
+        "[telemetry]\notlp_endpoint = 'http://collector:4318?key=canary'",
+        "[telemetry]\notlp_endpoint = 'http://collector:4318'\nsample = 1.5",
+        "[telemetry]\notlp_endpoint = 'http://collector:4318'\nsample = 'half'\nservice_name = ''",
+        "[telemetry.headers]\nauthorization = 'env:NOT_SET'\nhost = 'canary'\n'a b' = 'canary'\nx = \"a\\nb\"\n[telemetry]\notlp_endpoint = 'http://collector:4318'",
     ]);
     insta::assert_snapshot!(sentences);
 }

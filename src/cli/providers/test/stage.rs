@@ -25,6 +25,7 @@ use crate::model::{ConnectionKey, Person, Timestamp};
 use crate::oauth::{Protocol, SigningAlgorithm};
 use crate::provider::{Provider, literal_origin};
 use crate::store::Store;
+use crate::telemetry::trace::Span;
 
 /// The client that the player knows.
 pub(super) const CLIENT: TrialClient<'static> =
@@ -278,7 +279,7 @@ impl<'a> Stage<'a> {
 
     /// The live token, refreshed first when it is past its end.
     pub(super) async fn access(&self) -> Result<Arc<Live>, BrokerError> {
-        self.broker().access(&self.key()).await
+        self.broker().access(&self.key(), &mut Span::none()).await
     }
 
     /// A refresh: the token's end is passed, or, where none is known, the API has answered 401. `None` when there is
@@ -292,7 +293,7 @@ impl<'a> Stage<'a> {
             }
             None => {
                 self.clock.advance(LONG_AFTER);
-                self.broker().renew(live).await
+                self.broker().renew(live, &mut Span::none()).await
             }
         }
     }

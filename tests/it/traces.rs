@@ -1,0 +1,227 @@
+//! Traces, as a receiver that others wrote sees them: which spans a call makes and how they hang together, whose trace
+//! they belong to, what the provider learns of it, and that nothing secret is among them.
+
+use std::fs;
+use std::time::Duration;
+
+use keyferry::config::{self, LoadRequest};
+use keyferry::telemetry::trace::attribute;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::collector::{CLIENT, Collector, INTERNAL, Received, SERVER};
+use crate::support::{
+    Answer, AuthorizationServer, Client, Configuration, Keyferry, Metrics, Person, Port, Recorded, Recorder, Scripted,
+    assert_free_of, until,
+};
+
+const DOCS: &str = include_str!("../../docs/tracing.md");
+const LIMIT: Duration = Duration::from_secs(30);
+const PATH: &str = "/v1/pages/canary-in-the-path?filter=canary-in-the-query";
+const STATE: &str = "vendor=canary-of-the-state";
+
+struct Scene {
+    server: AuthorizationServer,
+    recorder: Recorder,
+    keyferry: Keyferry,
+}
+
+impl Scene {
+    async fn new(telemetry: &str) -> Self {
+        let (server, recorder) = (AuthorizationServer::start().await, Recorder::start().await);
+        let configuration = Configuration::new()
+            .integration("acme", server.issuer(), recorder.url(), &Client::POST)
+            .environment("COLLECTOR_TOKEN", "canary-of-the-collector")
+            .toml(telemetry);
+        let keyferry = Keyferry::start(configuration).await;
+        Self { server, recorder, keyferry }
+    }
+
+    async fn call(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = self.keyferry.request_for("GET", &format!("/proxy/acme{path}"), Person::ADA);
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send().await
+    }
+
+    /// A call, and the one request that the provider got for it.
+    async fn recorded(&self, path: &str, headers: &[(&str, &str)]) -> Recorded {
+        self.recorder.take().await;
+        self.call(path, headers).await;
+        let [request] = <[_; 1]>::try_from(self.recorder.take().await).expect("one request");
+        request
+    }
+}
+
+fn telemetry(url: &str) -> String {
+    format!("[telemetry]\notlp_endpoint = \"{url}\"\nheaders = {{ authorization = \"env:COLLECTOR_TOKEN\" }}")
+}
+
+/// The only span of this name and kind.
+fn only<'a>(spans: &'a [Received], name: &str, kind: u64) -> &'a Received {
+    let found: Vec<_> = spans.iter().filter(|span| span.name() == name && span.kind() == kind).collect();
+    let [span] = found[..] else { panic!("{} spans `{name}` of kind {kind} in {spans:?}", found.len()) };
+    span
+}
+
+#[tokio::test]
+async fn the_spans_of_calls() {
+    let collector = Collector::start().await;
+    let mut scene = Scene::new(&telemetry(&collector.url())).await;
+    scene.server.change(json!({ "access_token_ttl": 3 })).await;
+    scene.keyferry.connect("acme", Person::ADA).await;
+    until("the token expires", LIMIT, || async { (scene.server.live("AccessToken").await == 0).then_some(()) }).await;
+    scene.server.change(json!({ "access_token_ttl": 3600 })).await;
+
+    // A trace of somebody's is continued, and the token has to be refreshed for it.
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let sent = [("traceparent", parent.as_str()), ("tracestate", STATE), ("baggage", "who=canary-of-the-baggage")];
+    let request = scene.recorded(PATH, &sent).await;
+    let spans = collector.trace("the spans of a continued trace", |span| span.trace() == trace).await;
+    let call = only(&spans, "GET /proxy/{integration}/{path}", SERVER);
+    let token = only(&spans, "token", INTERNAL);
+    let refresh = only(&spans, "refresh", CLIENT);
+    let upstream = only(&spans, "GET", CLIENT);
+    let parents = [call.parent(), token.parent(), refresh.parent(), upstream.parent()];
+    assert_eq!(parents, ["00f067aa0ba902b7", call.id(), token.id(), call.id()]);
+    assert_eq!(request.header("traceparent"), [format!("00-{trace}-{}-01", upstream.id())]);
+    assert_eq!((request.header("tracestate"), request.header("baggage")), (vec![STATE], vec![]));
+
+    let (host, port) = ("127.0.0.1", scene.recorder.url().rsplit(':').next().expect("a port"));
+    for (span, key, expected) in [
+        (call, "http.request.method", "GET"),
+        (call, "http.response.status_code", "200"),
+        (call, "keyferry.integration", "acme"),
+        (call, "keyferry.outcome", "2xx"),
+        (token, "keyferry.token.source", "refresh"),
+        (refresh, "http.response.status_code", "200"),
+        (refresh, "keyferry.outcome", "refreshed"),
+        (upstream, "server.address", host),
+        (upstream, "server.port", port),
+        (upstream, "network.protocol.version", "1.1"),
+    ] {
+        assert_eq!(span.attribute(key), expected, "{key} of {span:?}");
+    }
+    assert!(call.attribute("keyferry.connection.id").starts_with("con_"), "{call:?}");
+    assert_eq!(refresh.attribute("keyferry.connection.id"), call.attribute("keyferry.connection.id"));
+    assert!(spans.iter().all(|span| !span.is_error()), "{spans:?}");
+
+    // What is no parent is replaced, and a trace begins; the token is in memory. The provider does not know the page.
+    let request = scene.recorded("/nowhere", &[("traceparent", "00-what-is-this"), ("tracestate", STATE)]).await;
+    let spans = collector
+        .trace("the spans of a call that fails", |span| span.attribute("http.response.status_code") == "404")
+        .await;
+    let call = only(&spans, "GET /proxy/{integration}/{path}", SERVER);
+    let upstream = only(&spans, "GET", CLIENT);
+    assert_eq!(only(&spans, "token", INTERNAL).attribute("keyferry.token.source"), "memory");
+    assert_eq!((call.parent(), call.is_error()), ("", false));
+    assert_eq!((upstream.is_error(), upstream.attribute("error.type").as_str()), (true, "404"));
+    assert_eq!(request.header("traceparent"), [format!("00-{}-{}-03", call.trace(), upstream.id())]);
+    assert_eq!(request.header("tracestate"), Vec::<&str>::new());
+
+    // Whose parent does not record is not recorded here.
+    let unrecorded = "00-11111111111111111111111111111111-00f067aa0ba902b7-00";
+    let request = scene.recorded(PATH, &[("traceparent", unrecorded), ("tracestate", STATE)]).await;
+    assert_eq!((request.header("traceparent"), request.header("tracestate")), (vec![unrecorded], vec![STATE]));
+
+    // A refusal of our own names its reason.
+    scene.keyferry.request_for("GET", "/proxy/acme/x", Person::BOB).send().await.expect_problem(424, "not_connected");
+    collector.trace("the span of a refusal", |span| span.attribute("keyferry.outcome") == "not_connected").await;
+
+    let page = Metrics::of(&scene.keyferry).await;
+    assert!(page.value("keyferry_spans_exported_total", &[]) >= 8.0);
+    assert_eq!(page.value("keyferry_spans_dropped_total", &[]), 0.0);
+
+    // The last ones go within the drain, and before the second that others wait.
+    let last = "22222222222222222222222222222222";
+    scene.call(PATH, &[("traceparent", &format!("00-{last}-00f067aa0ba902b7-01"))]).await.expect(200);
+    scene.keyferry.terminate();
+    let exit = scene.keyferry.wait(LIMIT).await;
+    assert!(exit.status.success(), "{}", exit.stderr);
+    collector.trace("the spans of the last call", |span| span.trace() == last).await;
+
+    let spans = collector.spans();
+    assert!(spans.iter().all(|span| span.trace() != "11111111111111111111111111111111"), "{spans:?}");
+    for key in spans.iter().flat_map(Received::keys) {
+        assert!(DOCS.contains(&format!("`{key}`")), "docs/tracing.md does not say what {key} is");
+    }
+    let text = collector.text();
+    assert!(!text.contains("canary"), "{text}");
+    let secrets = scene.server.secrets().await;
+    assert_free_of(&secrets.iter().collect::<Vec<_>>(), "what the collector received", text.as_bytes());
+}
+
+#[test]
+fn the_page_says_what_is_there() {
+    let rows: Vec<&str> = DOCS.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in attribute::ALL {
+        assert!(rows.iter().any(|row| row.contains(&format!("`{name}`"))), "docs/tracing.md has no row for {name}");
+    }
+    let keys = config::keys().into_iter().filter(|key| key.path.starts_with("telemetry."));
+    for key in keys {
+        assert!(rows.iter().any(|row| row.contains(&format!("`{}`", key.path))), "and none for {}", key.path);
+    }
+    let block = DOCS.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("config.toml"), block).expect("it can be written");
+    let environment = vec![("COLLECTOR_TOKEN".to_owned(), "x".to_owned())];
+    let request = LoadRequest { directory: folder.path().to_owned(), environment, ..LoadRequest::default() };
+    let config = config::load(request).expect("it loads");
+    let telemetry = config.telemetry.expect("a collector");
+    assert_eq!(telemetry.endpoint.as_str(), "https://collector.example.com/v1/traces");
+    assert_eq!((telemetry.headers.len(), telemetry.sample), (1, 0.1));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_disturbs_nobody() {
+    let nobody = Port::reserve();
+    let mut scene = Scene::new(&telemetry(&format!("http://127.0.0.1:{}", nobody.number()))).await;
+    scene.keyferry.connect("acme", Person::ADA).await;
+    for _ in 0..3 {
+        scene.call(PATH, &[]).await.expect(200);
+    }
+    until("the log says that spans cannot be exported", LIMIT, || async {
+        scene.keyferry.log().contains("spans cannot be exported").then_some(())
+    })
+    .await;
+    scene.call(PATH, &[]).await.expect(200);
+    scene.keyferry.terminate();
+    let exit = scene.keyferry.wait(LIMIT).await;
+    assert!(exit.status.success(), "{}", exit.stderr);
+    assert_eq!(exit.stderr.matches("spans cannot be exported").count(), 1, "{}", exit.stderr);
+    assert!(!exit.stderr.contains("canary-of-the-collector"), "{}", exit.stderr);
+}
+
+#[tokio::test]
+async fn off_passes_on_what_came_and_a_reload_switches_it_on() {
+    let scene = Scene::new("").await;
+    scene.keyferry.connect("acme", Person::ADA).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for sent in [
+        [("traceparent", parent), ("tracestate", STATE), ("baggage", "who=ada")],
+        [("traceparent", "not for us to judge"), ("tracestate", "="), ("baggage", "")],
+    ] {
+        let request = scene.recorded(PATH, &sent).await;
+        for (name, value) in sent {
+            assert_eq!(request.header(name), [value], "{name}");
+        }
+    }
+    assert!(scene.recorded(PATH, &[]).await.header("traceparent").is_empty());
+
+    let collector = Scripted::start().await;
+    collector.answer("/base/v1/traces", 200, "application/x-protobuf", "");
+    let path = scene.keyferry.folder().join("config.toml");
+    let text = fs::read_to_string(&path).expect("it is there");
+    fs::write(&path, format!("{text}\n{}", telemetry(&collector.url("/base/")))).expect("it can be written");
+    scene.keyferry.signal(Signal::HUP);
+    let requests = until("an export", LIMIT, || async {
+        scene.call(PATH, &[]).await.expect(200);
+        let requests = collector.requests();
+        (!requests.is_empty()).then_some(requests)
+    })
+    .await;
+    let head = requests[0].to_ascii_lowercase();
+    assert!(head.starts_with("post /base/v1/traces http/1.1\n"), "{head}");
+    for field in ["content-type: application/x-protobuf", "authorization: canary-of-the-collector"] {
+        assert!(head.contains(field), "{head}");
+    }
+}
