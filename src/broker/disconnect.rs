@@ -27,9 +27,8 @@ impl Broker {
             )));
         }
         let (broker, connection) = (Arc::clone(self), connection.clone());
-        let work = async move {
-            broker.disconnect_now(&connection.key, Some(&connection.id), Some(audit::BY_OPERATOR)).await
-        };
+        let work =
+            async move { broker.disconnect_now(&connection.key, Some(&connection.id), Some(audit::BY_OPERATOR)).await };
         self.duties.run(work).await
     }
 

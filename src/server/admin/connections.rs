@@ -35,11 +35,7 @@ impl Service {
     }
 
     /// `GET` shows the connection of that id, `DELETE` ends it.
-    pub(super) async fn connection_by_id(
-        &self,
-        id: &str,
-        head: &request::Parts,
-    ) -> Result<Response<Body>, HttpError> {
+    pub(super) async fn connection_by_id(&self, id: &str, head: &request::Parts) -> Result<Response<Body>, HttpError> {
         Query::read(head, &[])?;
         let unknown = |unopenable| HttpError::UnknownConnection { unopenable };
         let id = ConnectionId::parse(id).map_err(|_| unknown(0))?;

@@ -14,6 +14,7 @@ const OUTCOMES: [&str; 35] = [
     "cancelled",
     "broken",
     "other",
+    "already_running",
     "authorization_denied",
     "bad_request",
     "blocked_address",
