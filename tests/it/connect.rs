@@ -120,8 +120,13 @@ async fn lifecycle(store: &str, backup: impl Fn() -> Vec<u8>) {
     for ((name, _), first) in integrations.iter().zip(firsts) {
         let refreshes = server.count("/token/refresh_token").await;
         until("the token is refreshed", LIMIT, || async {
-            let me = keyferry.call(name, "/api/me", Person::ADA).await.expect(200).json();
-            (me["token_sha256"] != first["token_sha256"]).then_some(())
+            let answer = keyferry.call(name, "/api/me", Person::ADA).await;
+            if answer.status == 401 {
+                // The server counts in whole seconds, and for a part of one it may refuse what is not over here: the
+                // refusal of a token as young as this is the caller's.
+                return None;
+            }
+            (answer.expect(200).json()["token_sha256"] != first["token_sha256"]).then_some(())
         })
         .await;
         assert_eq!(server.count("/token/refresh_token").await, refreshes + 1);

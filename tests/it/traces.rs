@@ -160,7 +160,8 @@ fn the_page_says_what_is_there() {
     for key in keys {
         assert!(rows.iter().any(|row| row.contains(&format!("`{}`", key.path))), "and none for {}", key.path);
     }
-    let block = DOCS.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
+    let block =
+        DOCS.split("```toml config\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of TOML");
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("config.toml"), block).expect("it can be written");
     let environment = vec![("COLLECTOR_TOKEN".to_owned(), "x".to_owned())];

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 
 /// Every word for an outcome: the class of a provider's status, what happened to the exchange, and the codes of our own
 /// answers.
-const OUTCOMES: [&str; 35] = [
+const OUTCOMES: [&str; 36] = [
     "1xx",
     "2xx",
     "3xx",

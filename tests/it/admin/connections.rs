@@ -172,7 +172,7 @@ async fn whoever_asks_without_the_key(scene: &Scene) {
         let elsewhere = elsewhere.header("authorization", &format!("Bearer {}", scene.admin_key));
         elsewhere.send().await.expect_problem(404, "not_found");
     }
-    let denied = scene.audited("denied", |line| line["reason"] == "wrong admin key").await;
+    let denied = scene.audited("denied", |line| line["reason"] == "wrong_admin_key").await;
     assert!(denied["request.id"].is_string(), "{denied}");
     assert_eq!(scene.list("").await.len(), 3, "somebody without the key has changed something");
 
