@@ -77,6 +77,8 @@ async fn the_spans_of_calls() {
     let sent = [("traceparent", parent.as_str()), ("tracestate", STATE), ("baggage", "who=canary-of-the-baggage")];
     let request = scene.recorded(PATH, &sent).await;
     let spans = collector.trace("the spans of a continued trace", |span| span.trace() == trace).await;
+    let line = scene.keyferry.until_logged(trace).await;
+    assert_eq!((&line["trace_id"], &line["message"]), (&json!(trace), &json!("call")), "{line}");
     let call = only(&spans, "GET /proxy/{integration}/{path}", SERVER);
     let token = only(&spans, "token", INTERNAL);
     let refresh = only(&spans, "refresh", CLIENT);
