@@ -24,6 +24,8 @@ RUN mkdir src \
 COPY build.rs build.rs
 COPY providers providers
 COPY src src
+# The commit that is built, which /metrics tells: `--build-arg KEYFERRY_REVISION="$(git rev-parse HEAD)"`.
+ARG KEYFERRY_REVISION=unknown
 # The stand-ins above are newer than the sources that a checkout brings.
 RUN touch src/main.rs src/lib.rs \
     && cargo build --locked --release --target "$(rustc -vV | sed -n 's/^host: //p')"
