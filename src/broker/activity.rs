@@ -5,33 +5,11 @@ use std::time::Duration;
 
 use super::{Broker, BrokerError, Completed, Outcome, Started};
 use crate::model::{Connection, IntegrationName};
-use crate::telemetry::metric::{Counter, Distribution, Histogram};
+use crate::telemetry::metric::{Counter, Distribution, Histogram, label};
 
-macro_rules! outcomes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// All of them, in the order of their declaration.
-            pub const ALL: [Self; [$(stringify!($variant)),+].len()] = [$(Self::$variant),+];
-
-            /// The word of metrics.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                }
-            }
-        }
-    };
-}
-
-outcomes! {
+label! {
     /// How a refresh ended, or the asking for a grant of the integration's own.
-    RefreshOutcome {
+    pub RefreshOutcome {
         /// The provider gave a token, and it is stored.
         Refreshed = "refreshed",
         /// Somebody else had it already: another replica, or an authorization meanwhile.
@@ -43,10 +21,10 @@ outcomes! {
     }
 }
 
-outcomes! {
+label! {
     /// What became of an authorization, step by step: one that is begun is connected once or ended once, or nobody comes
     /// back.
-    AuthorizationOutcome {
+    pub AuthorizationOutcome {
         /// Somebody got a link to open.
         Begun = "begun",
         /// It is a connection now.

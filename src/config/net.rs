@@ -78,8 +78,7 @@ pub(super) fn read_log(table: &mut Table<'_>) -> telemetry::Settings {
     let which = [("all", Which::All), ("failed", Which::Failed), ("off", Which::Off)];
     let which = table.word_or("calls", "Which calls through /proxy have a log line.", &which, Which::All);
     let doc = "The share of well-answered calls that have one, from 0 to 1; failed calls always have.";
-    let sample = table.value("call_sample", Kind::Share, doc, |entry| entry.share());
-    let sample = sample.unwrap_or(table.by_default("call_sample", 1.0, |share| (*share).into()));
+    let sample = table.share_or("call_sample", doc, 1.0);
     let doc = "Whether a call's line holds its path, which may hold a secret at some providers; never its query.";
     let paths = table.boolean_or("call_paths", doc, false);
     let doc = "Where audit events go: log, off, or the path of a file that JSON lines are appended to.";

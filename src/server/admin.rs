@@ -29,11 +29,7 @@ impl Service {
         let request_id = self.next_request_id();
         let (head, _body) = request.into_parts();
         let answer = self.answer_admin(&head, &request_id).await;
-        let response = answer.unwrap_or_else(|error| {
-            error.log(&request_id);
-            self.note_denial(&error, Some(&request_id));
-            error.respond(&request_id)
-        });
+        let response = answer.unwrap_or_else(|error| self.refuse(&error, &request_id));
         self.process.requests.count(Place::Admin, &response, true);
         response
     }

@@ -73,11 +73,11 @@ impl Denials {
 
 impl Service {
     /// Tells the audit stream of a refusal, if it is one that it hears of.
-    pub(super) fn note_denial(&self, error: &HttpError, request_id: Option<&str>) {
+    pub(super) fn note_denial(&self, error: &HttpError, request_id: &str) {
         let Some((reason, denied)) = denial(error) else { return };
         match self.process.denials.course(reason, Instant::now()) {
             Course::Tell => {
-                let mut about = About { request: request_id, ..About::default() }.because(reason);
+                let mut about = About { request: Some(request_id), ..About::default() }.because(reason);
                 if let Some(Denied { caller, integration, person }) = denied {
                     about.caller = caller.as_ref().map(CallerName::as_str);
                     about.integration = integration.as_ref().map(IntegrationName::as_str);

@@ -6,47 +6,29 @@ use http::Response;
 use super::call_record::Outcome;
 use super::endpoint::Endpoint;
 use super::respond::KEYFERRY_ERROR;
-use crate::telemetry::metric::Counter;
+use crate::telemetry::metric::{Counter, label};
 
-macro_rules! places {
-    ($($(#[$doc:meta])* $place:ident = $text:literal,)+) => {
-        /// What a request was for, as far as metrics tell it apart.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Place {
-            $($(#[$doc])* $place,)+
-        }
-
-        impl Place {
-            pub(super) const ALL: &[Self] = &[$(Self::$place),+];
-
-            /// The word of metrics.
-            pub(super) fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$place => $text,)+
-                }
-            }
-        }
-    };
-}
-
-places! {
-    Integrations = "integrations",
-    OpenApi = "openapi",
-    Asset = "asset",
-    Sessions = "sessions",
-    Authorize = "authorize",
-    Callback = "callback",
-    Confirm = "confirm",
-    Credentials = "credentials",
-    Connection = "connection",
-    Load = "load",
-    Items = "items",
-    /// Everything that goes to the application behind.
-    Application = "application",
-    /// The admin listener, whatever is asked there.
-    Admin = "admin",
-    /// Nothing of ours, or refused before it was known for what it was.
-    Unknown = "unknown",
+label! {
+    /// What a request was for, as far as metrics tell it apart.
+    pub(super) Place {
+        Integrations = "integrations",
+        OpenApi = "openapi",
+        Asset = "asset",
+        Sessions = "sessions",
+        Authorize = "authorize",
+        Callback = "callback",
+        Confirm = "confirm",
+        Credentials = "credentials",
+        Connection = "connection",
+        Load = "load",
+        Items = "items",
+        /// Everything that goes to the application behind.
+        Application = "application",
+        /// The admin listener, whatever is asked there.
+        Admin = "admin",
+        /// Nothing of ours, or refused before it was known for what it was.
+        Unknown = "unknown",
+    }
 }
 
 impl Place {

@@ -321,10 +321,14 @@ impl Service {
     }
 
     pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
-        let request_id = self.request_id(number);
-        error.log(&request_id);
-        self.note_denial(error, Some(&request_id));
-        error.respond(&request_id)
+        self.refuse(error, &self.request_id(number))
+    }
+
+    /// Answers a request of this id with a failure, and tells the log and the audit stream.
+    pub(super) fn refuse(&self, error: &HttpError, request_id: &str) -> Response<Body> {
+        error.log(request_id);
+        self.note_denial(error, request_id);
+        error.respond(request_id)
     }
 
     /// The id of a request that comes in now.

@@ -3,49 +3,30 @@
 use std::time::{Duration, Instant};
 
 use super::StoreError;
-use crate::telemetry::metric::{Counter, Distribution, Histogram};
+use crate::telemetry::metric::{Counter, Distribution, Histogram, label};
 
-macro_rules! operations {
-    ($($(#[$doc:meta])* $operation:ident = $text:literal,)+) => {
-        /// What a store is asked for. Taking a record is a get and a delete, and sealing one anew a get and a put.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Operation {
-            $($(#[$doc])* $operation,)+
-        }
-
-        impl Operation {
-            /// All of them, in the order of their declaration.
-            pub const ALL: &[Self] = &[$(Self::$operation),+];
-
-            /// The word of metrics.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$operation => $text,)+
-                }
-            }
-        }
-    };
-}
-
-operations! {
-    /// Reading a record.
-    Get = "get",
-    /// Writing one, if what is expected is there.
-    Put = "put",
-    /// Deleting one of a certain version.
-    Delete = "delete",
-    /// Asking for a lease, or for more of one.
-    Lease = "lease",
-    /// Giving one back.
-    Release = "release",
-    /// A page of records.
-    Scan = "scan",
-    /// Telling the other replicas.
-    Notify = "notify",
-    /// Spending from a rate budget that replicas share.
-    Spend = "spend",
-    /// Asking whether it answers.
-    Ping = "ping",
+label! {
+    /// What a store is asked for. Taking a record is a get and a delete, and sealing one anew a get and a put.
+    pub Operation {
+        /// Reading a record.
+        Get = "get",
+        /// Writing one, if what is expected is there.
+        Put = "put",
+        /// Deleting one of a certain version.
+        Delete = "delete",
+        /// Asking for a lease, or for more of one.
+        Lease = "lease",
+        /// Giving one back.
+        Release = "release",
+        /// A page of records.
+        Scan = "scan",
+        /// Telling the other replicas.
+        Notify = "notify",
+        /// Spending from a rate budget that replicas share.
+        Spend = "spend",
+        /// Asking whether it answers.
+        Ping = "ping",
+    }
 }
 
 /// A store in memory answers in some microseconds, a Redis in the next zone in some milliseconds.

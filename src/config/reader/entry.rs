@@ -63,7 +63,7 @@ impl<'a> Entry<'a> {
             .ok_or_else(|| Fault::new("is out of bounds", remedy))
     }
 
-    pub(in crate::config) fn share(&self) -> Result<f64, Fault> {
+    pub(super) fn share(&self) -> Result<f64, Fault> {
         const REMEDY: &str = "write a number from 0 to 1, for example 0.1";
         let number = match self.value {
             Value::String(_, text) if self.origin.is_text => text.trim().parse().ok(),
