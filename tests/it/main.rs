@@ -35,6 +35,6 @@ mod providers; // `keyferry providers`: lists, shows, and writes files that conn
 mod providers_test; // `keyferry providers test`, and docs/providers.md by what it teaches
 mod refresh; // one refresh per expired token, and what a failing token endpoint does to a grant
 mod reload; // another configuration while it runs: what triggers it, what it changes, what goes on
-mod sdk;
+mod sdk; // vendors' SDKs through the proxy, byte for byte
 mod traces; // OTLP, as a receiver of others sees it
-mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms // vendors' SDKs through the proxy, byte for byte
+mod upkeep; // what happens over days: due tokens, idle refresh tokens, grants that nobody confirms

@@ -9,6 +9,7 @@ use keyferry::telemetry::trace::attribute;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::mechanisms::Acme;
 use crate::support::collector::{CLIENT, Collector, INTERNAL, Received, SERVER};
 use crate::support::{
     Answer, AuthorizationServer, Client, Configuration, Keyferry, Metrics, Person, Port, Recorded, Recorder, Scripted,
@@ -150,6 +151,114 @@ async fn the_spans_of_calls() {
     assert!(!text.contains("canary"), "{text}");
     let secrets = scene.server.secrets().await;
     assert_free_of(&secrets.iter().collect::<Vec<_>>(), "what the collector received", text.as_bytes());
+}
+
+/// Every answer of its token endpoint and its API is scripted.
+const ACME: &str = r#"
+[oauth]
+authorization_endpoint = "SERVER/authorize"
+token_endpoint = "SERVER/token"
+refresh_leeway = "5s"
+[api]
+base_url = "SERVER/api"
+"#;
+
+async fn acme(collector: &Collector) -> Acme {
+    let configuration = Configuration::new()
+        .environment("COLLECTOR_TOKEN", "canary-of-the-collector")
+        .toml(&telemetry(&collector.url()));
+    Acme::start_with(configuration, ACME, "").await
+}
+
+#[tokio::test]
+async fn a_call_that_is_sent_again() {
+    let collector = Collector::start().await;
+    let acme = acme(&collector).await;
+    for token in ["first", "second"] {
+        let answer = json!({ "access_token": token, "refresh_token": "the-refresh-token", "expires_in": 3600 });
+        acme.server.json("/token", &answer);
+    }
+    acme.connect().await;
+    // A token that has just come is not renewed: until it is old enough the 401 is passed on, and two answers wait.
+    until("a token old enough to be renewed", 3 * LIMIT, || async {
+        acme.requests();
+        acme.server.answer("/api/me", 401, "text/plain", "");
+        acme.server.json("/api/me", &json!({}));
+        let answer = acme.keyferry.call("acme", "/me", Person::ADA).await;
+        if answer.status == 401 {
+            acme.keyferry.call("acme", "/me", Person::ADA).await.expect(200);
+            return None;
+        }
+        answer.expect(200);
+        Some(())
+    })
+    .await;
+
+    let is_healed = |span: &Received| span.attribute("http.request.resend_count") == "1";
+    let resent = || async { collector.spans().into_iter().find(is_healed) };
+    let trace = until("a request that is sent again", LIMIT, resent).await.trace().to_owned();
+    let spans = collector.trace("the spans of a healed call", |span| span.trace() == trace).await;
+    let told = |name: &'static str, key: &'static str| {
+        spans.iter().filter(move |span| span.name() == name).map(move |span| span.attribute(key)).collect::<Vec<_>>()
+    };
+    assert_eq!(told("GET", "http.response.status_code"), ["401", "200"]);
+    assert_eq!(told("GET", "http.request.resend_count"), ["", "1"]);
+    assert_eq!(told("token", "keyferry.token.source"), ["memory", "refresh"]);
+    let renewal = spans.iter().rfind(|span| span.name() == "token").expect("two of them");
+    assert_eq!(only(&spans, "refresh", CLIENT).parent(), renewal.id());
+}
+
+#[tokio::test]
+async fn a_refresh_that_others_wait_for() {
+    let collector = Collector::start().await;
+    let scene = Scene::new(&telemetry(&collector.url())).await;
+    scene.server.change(json!({ "access_token_ttl": 1 })).await;
+    scene.keyferry.connect("acme", Person::ADA).await;
+    until("the token expires", LIMIT, || async { (scene.server.live("AccessToken").await == 0).then_some(()) }).await;
+    scene.server.change(json!({ "access_token_ttl": 3600, "token_delay_ms": 2000 })).await;
+
+    let arrived = scene.server.arrivals("token").await;
+    let first = async { scene.call("/first", &[]).await };
+    let second = async {
+        let begun = || async { (scene.server.arrivals("token").await > arrived).then_some(()) };
+        until("the refresh begins", LIMIT, begun).await;
+        scene.call("/second", &[]).await
+    };
+    tokio::join!(first, second);
+
+    let token = async |source: &'static str| {
+        let found = || async { collector.spans().into_iter().find(|s| s.attribute("keyferry.token.source") == source) };
+        until(source, LIMIT, found).await
+    };
+    let (starts, waits) = (token("refresh").await, token("wait").await);
+    let refresh = only(&collector.spans(), "refresh", CLIENT).clone();
+    assert_eq!((refresh.parent(), refresh.trace()), (starts.id(), starts.trace()));
+    assert_eq!((waits.links(), starts.links()), (vec![refresh.id()], vec![]));
+    assert_ne!(waits.trace(), refresh.trace());
+}
+
+#[tokio::test]
+async fn a_refresh_ahead_of_time() {
+    let collector = Collector::start().await;
+    let acme = acme(&collector).await;
+    let answer = |token: &str, life: u32| json!({ "access_token": token, "refresh_token": "r", "expires_in": life });
+    acme.server.json("/token", &answer("first", 10)).json("/token", &answer("second", 3600));
+    acme.connect().await;
+    // From half its life on the first call begins it, and is answered with the token that there is.
+    let refresh = until("a refresh", LIMIT, || async {
+        acme.server.json("/api/me", &json!({}));
+        acme.keyferry.call("acme", "/me", Person::ADA).await.expect(200);
+        collector.spans().into_iter().find(|span| span.name() == "refresh")
+    })
+    .await;
+    let [began] = refresh.links()[..] else { panic!("one link: {refresh:?}") };
+    let token = until("the span that began it", LIMIT, || async {
+        collector.spans().into_iter().find(|span| span.id() == began)
+    })
+    .await;
+    assert_eq!((token.name(), token.attribute("keyferry.token.source").as_str()), ("token", "memory"));
+    assert_eq!(refresh.parent(), "");
+    assert_ne!(refresh.trace(), token.trace());
 }
 
 #[test]
