@@ -201,6 +201,7 @@ impl Running {
         let deadline = (begun + drain_delay + drain).max(Instant::now() + LAST_EXPORT);
         self.parts.exporting.finish(deadline).await;
         let _ = self.stop_admin.send(true);
+        service.process().end_denials();
     }
 }
 

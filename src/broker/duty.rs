@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::BrokerError;
+use crate::telemetry::audit::Asked;
 
 /// Counts what is under way: every task holds one of these.
 #[derive(Clone, Default)]
@@ -17,11 +18,15 @@ impl Duties {
         work: impl Future<Output = Result<T, BrokerError>> + Send + 'static,
     ) -> impl Future<Output = Result<T, BrokerError>> + Send + 'static {
         let held = self.clone();
-        let task = tokio::spawn(async move {
+        let work = async move {
             let outcome = work.await;
             drop(held);
             outcome
-        });
+        };
+        let task = match Asked::here() {
+            Some(asked) => tokio::spawn(asked.during(work)),
+            None => tokio::spawn(work),
+        };
         async move {
             task.await
                 .unwrap_or_else(|error| Err(BrokerError::Internal(format!("a task ended without an outcome: {error}"))))

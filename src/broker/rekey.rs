@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Broker, BrokerError};
 use crate::store::{Key, Kind, Lease};
-use crate::telemetry::audit::{self, Event};
+use crate::telemetry::audit::{self, About, Event, Records};
 
 /// Records that are read at once.
 const PAGE: usize = 200;
@@ -53,8 +53,8 @@ impl Broker {
             let Rekeyed { seen, resealed, unopenable, .. } = *progress.borrow();
             match &outcome {
                 Ok(()) => {
-                    let (event, reason) = (Event::Rekeyed.as_str(), audit::BY_OPERATOR);
-                    tracing::info!(target: audit::TARGET, { seen, resealed, unopenable, reason }, "{event}");
+                    let records = Some(Records { seen, resealed, unopenable });
+                    audit::write(Event::Rekeyed, &About { records, ..About::default() }.because(audit::BY_OPERATOR));
                 }
                 Err(error) => {
                     tracing::warn!(%error, seen, resealed, unopenable, "the rekeying stopped; it can be begun again")

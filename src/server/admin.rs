@@ -19,6 +19,7 @@ use super::requests::Place;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::broker::{Phase, Standing};
+use crate::telemetry::audit::Asked;
 
 pub(crate) use self::endpoint::AdminEndpoint;
 pub use self::rekey::Progress;
@@ -28,7 +29,7 @@ impl Service {
     pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
         let request_id = self.next_request_id();
         let (head, _body) = request.into_parts();
-        let answer = self.answer_admin(&head, &request_id).await;
+        let answer = Asked::by(request_id.clone()).during(self.answer_admin(&head, &request_id)).await;
         let response = answer.unwrap_or_else(|error| self.refuse(&error, &request_id));
         self.process.requests.count(Place::Admin, &response, true);
         response
@@ -54,7 +55,7 @@ impl Service {
             // Boxed, so that the future of a health check stays small.
             AdminEndpoint::Connections => self.connection_list(head).boxed().await,
             AdminEndpoint::Connection(id) => self.connection_by_id(id, head).boxed().await,
-            AdminEndpoint::People => self.delete_person(head, request_id).boxed().await,
+            AdminEndpoint::People => self.delete_person(head).boxed().await,
             AdminEndpoint::Rekey => self.rekey(head).boxed().await,
         }
     }

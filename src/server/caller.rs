@@ -18,6 +18,7 @@ use super::{Caller as KeyCaller, KeyHash, Settings};
 use crate::broker::{SESSION_PREFIX, Session};
 use crate::model::{Allowed, CallerName, CallerScope, IntegrationName, Org, Person, User};
 use crate::route::TokenPlace;
+use crate::telemetry::audit::Asked;
 
 /// What every API key begins with.
 pub(crate) const KEY_PREFIX: &str = "kf_";
@@ -67,17 +68,21 @@ impl Service {
         place: Option<&TokenPlace>,
     ) -> Result<Caller<'_>, HttpError> {
         let settings = &self.settings;
-        match (presented(headers, uri, place)?, &self.identity) {
+        let caller = match (presented(headers, uri, place)?, &self.identity) {
             (Some(token), _) if token.starts_with(SESSION_PREFIX) => {
                 let session = self.broker.session(&token).await.map_err(HttpError::broker)?;
-                session.and_then(|session| with_maker(session, settings)).ok_or(HttpError::Unauthenticated)
+                session.and_then(|session| with_maker(session, settings)).ok_or(HttpError::Unauthenticated)?
             }
-            (Some(token), _) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated),
+            (Some(token), _) => key_caller(&token, settings).map(Caller::Key).ok_or(HttpError::Unauthenticated)?,
             // Boxed, so that the future of a call stays small for everybody else.
-            (None, Some(identity)) => self.logged_in(identity, headers, extensions).boxed().await.map(Caller::Login),
-            (None, None) if settings.is_open() => Ok(Caller::Anyone),
-            (None, None) => Err(HttpError::Unauthenticated),
+            (None, Some(identity)) => Caller::Login(self.logged_in(identity, headers, extensions).boxed().await?),
+            (None, None) if settings.is_open() => Caller::Anyone,
+            (None, None) => return Err(HttpError::Unauthenticated),
+        };
+        if let Some(name) = caller.name() {
+            Asked::is_known(name);
         }
+        Ok(caller)
     }
 }
 

@@ -69,6 +69,12 @@ impl Denials {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         windows.remove(reason).map_or(0, |window| window.held)
     }
+
+    /// Tells the audit stream at once of all that are held back: nobody is left to tell it later.
+    pub(super) fn tell(&self) {
+        let windows = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        windows.into_iter().for_each(|(reason, window)| tell(reason, window.held));
+    }
 }
 
 impl Service {
@@ -93,8 +99,14 @@ impl Service {
 
 async fn tell_later(process: Arc<Process>, reason: &'static str, wait: Duration) {
     tokio::time::sleep(wait).await;
-    let times = Some(process.denials.close(reason));
-    audit::write(Event::Denied, &About { times, ..About::default() }.because(reason));
+    tell(reason, process.denials.close(reason));
+}
+
+/// Tells of so many denials in one line.
+fn tell(reason: &str, held: u64) {
+    if held > 0 {
+        audit::write(Event::Denied, &About { times: Some(held), ..About::default() }.because(reason));
+    }
 }
 
 /// The word for a refusal that the stream hears of, with what is known of it. Somebody else's authorization is told where

@@ -29,6 +29,7 @@ use crate::broker::{Broker, Integration, Network};
 use crate::model::Timestamp;
 use crate::route::{Side, Via};
 use crate::telemetry::Logs;
+use crate::telemetry::audit::Asked;
 use crate::telemetry::calls::Calls;
 use crate::telemetry::gauge::Gauge;
 use crate::telemetry::trace::{self, Tracer};
@@ -153,6 +154,11 @@ impl Process {
     /// From now on readiness says that this process is going.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Nobody is refused any more: what the audit stream has not been told of refusals, it is told now.
+    pub fn end_denials(&self) {
+        self.denials.tell();
     }
 
     /// Whether this process is going.
@@ -298,21 +304,34 @@ impl Service {
         match endpoint {
             Endpoint::Call(target) => Ok(self.call(target, request, number).await),
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
-            Endpoint::Integrations => self.integrations(request).boxed().await,
+            endpoint => {
+                let request_id = self.request_id(number);
+                let asked = Asked::by(request_id.clone());
+                asked.during(self.answer_rare(endpoint, request, &request_id)).boxed().await
+            }
+        }
+    }
+
+    /// Answers what is no call.
+    async fn answer_rare(
+        &self,
+        endpoint: Endpoint<'_>,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Result<Response<Body>, HttpError> {
+        match endpoint {
+            Endpoint::Integrations => self.integrations(request).await,
             Endpoint::OpenApi => Ok(openapi::integrations(&self.settings.base_path)),
             Endpoint::Asset(asset) => Ok(asset.answer(request.headers())),
-            Endpoint::Sessions => self.sessions(request).boxed().await,
-            Endpoint::Authorize(name) => self.authorize(name, request, &self.request_id(number)).boxed().await,
-            Endpoint::Callback(name) => {
-                let request_id = self.request_id(number);
-                self.callback(&self.integration(name)?, request, &request_id).boxed().await
-            }
-            Endpoint::Confirm(name) => self.confirm(name, request).boxed().await,
-            Endpoint::Credentials(name) => self.credentials(name, request).boxed().await,
-            Endpoint::Connection(name) => self.connection(name, request).boxed().await,
-            Endpoint::Load(name) => self.load(name, request).boxed().await,
-            Endpoint::Items(name) => self.items(name, request).boxed().await,
-            Endpoint::Unknown => Err(HttpError::NotFound),
+            Endpoint::Sessions => self.sessions(request).await,
+            Endpoint::Authorize(name) => self.authorize(name, request, request_id).await,
+            Endpoint::Callback(name) => self.callback(&self.integration(name)?, request, request_id).await,
+            Endpoint::Confirm(name) => self.confirm(name, request).await,
+            Endpoint::Credentials(name) => self.credentials(name, request).await,
+            Endpoint::Connection(name) => self.connection(name, request).await,
+            Endpoint::Load(name) => self.load(name, request).await,
+            Endpoint::Items(name) => self.items(name, request).await,
+            Endpoint::Call(_) | Endpoint::Unknown => Err(HttpError::NotFound),
         }
     }
 

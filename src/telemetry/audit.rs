@@ -2,6 +2,8 @@
 //! to the log, or as JSON lines to a file of their own. Never a secret: every field is a name, an identifier or a word of
 //! ours.
 
+mod asked;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use self::asked::Asked;
 
 use super::metric::Counter;
 use crate::model::{CallerName, Connection, ConnectionKey, IntegrationName, Person};
@@ -84,6 +88,17 @@ impl Event {
     }
 }
 
+/// How many records were looked at, and what came of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Records {
+    /// All that were looked at.
+    pub seen: u64,
+    /// Those that are sealed anew.
+    pub resealed: u64,
+    /// Those that no configured key opens.
+    pub unopenable: u64,
+}
+
 /// Whom and what an event is about, as far as it is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct About<'a> {
@@ -95,14 +110,16 @@ pub struct About<'a> {
     pub integration: Option<&'a str>,
     /// The connection's identifier.
     pub connection: Option<&'a str>,
-    /// The name of the API key.
+    /// The name of the API key, where it is not that of whoever asked.
     pub caller: Option<&'a str>,
-    /// The request's identifier.
+    /// The request's identifier, where it is not that of whoever asked.
     pub request: Option<&'a str>,
     /// Why, in words of ours.
     pub reason: Option<&'a str>,
     /// How many events this line stands for, where it stands for more than one.
     pub times: Option<u64>,
+    /// What was done with the records of the store, where the event is about all of them.
+    pub records: Option<Records>,
 }
 
 impl<'a> About<'a> {
@@ -140,12 +157,19 @@ impl<'a> About<'a> {
     }
 }
 
-/// Writes an event into the stream.
+/// Writes an event into the stream, with whoever asked for the work that it happens in.
 pub fn write(event: Event, about: &About<'_>) {
-    let About { org, user, integration, connection, caller, request, reason, times } = *about;
+    let asked = Asked::here();
+    let About { org, user, integration, connection, reason, times, .. } = *about;
+    let request = about.request.or(asked.as_ref().map(Asked::request));
+    let caller = about.caller.or(asked.as_ref().and_then(Asked::caller));
+    let counted = |count: fn(Records) -> u64| about.records.map(count);
+    let (seen, resealed) = (counted(|records| records.seen), counted(|records| records.resealed));
+    let unopenable = counted(|records| records.unopenable);
     tracing::info!(
         target: TARGET,
-        { request.id = request, integration, org, user, caller, connection.id = connection, reason, times },
+        { request.id = request, integration, org, user, caller, connection.id = connection, reason, times,
+          seen, resealed, unopenable },
         "{}",
         event.as_str()
     );

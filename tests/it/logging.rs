@@ -220,7 +220,11 @@ async fn the_audit_stream_says_who_did_what() {
     let keyferry = &scene.keyferry;
     let connected = scene.audited("connected", "user", "ada").await;
     assert!(connected["connection.id"].is_string() && connected["org"] == "analytical", "{connected}");
-    scene.audited("confirmed", "user", "ada").await;
+    let confirmed = scene.audited("confirmed", "user", "ada").await;
+    for event in [&connected, &confirmed] {
+        assert_eq!(event["caller"], "backend", "{event}");
+        assert!(event["request.id"].is_string() && event["request.id"] == confirmed["request.id"], "{event}");
+    }
 
     let (code, _) = keyferry.finish_unconfirmed("acme", Person::ADA).await;
     keyferry.confirm("acme", Person::BOB, &code).await.expect_problem(403, "forbidden");
@@ -256,7 +260,8 @@ async fn the_audit_stream_says_who_did_what() {
     let failed = scene.audited("refresh_failed", "user", "ada").await;
     assert!(failed["connection.id"].is_string() && failed["reason"].is_string(), "{failed}");
     keyferry.disconnect("acme", Person::ADA).await.expect(200);
-    scene.audited("disconnected", "user", "ada").await;
+    let disconnected = scene.audited("disconnected", "user", "ada").await;
+    assert!(disconnected["caller"] == "backend" && disconnected["request.id"].is_string(), "{disconnected}");
 
     let path = keyferry.folder().join("config.toml");
     let text = std::fs::read_to_string(&path).expect("config.toml");
@@ -271,4 +276,19 @@ async fn the_audit_stream_says_who_did_what() {
         page::holds_every_field_of(&line, "Audit events");
     }
     keyferry.assert_keeps(&[scene.server.secrets().await, vec![code, session]].concat());
+}
+
+#[tokio::test]
+async fn denials_that_are_held_back_are_told_at_the_end() {
+    let mut keyferry = Keyferry::start(Configuration::new()).await;
+    for _ in 0..15 {
+        let wrong = keyferry.request("GET", "/integrations").header("authorization", "Bearer kf_wrong");
+        wrong.send().await.expect_problem(401, "unauthenticated");
+    }
+    keyferry.terminate();
+    let exit = keyferry.wait(LIMIT).await;
+    let lines = exit.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told: Vec<Value> = lines.filter(|line| line["target"] == "audit").map(|line| line["times"].clone()).collect();
+    assert_eq!(told.len(), 11, "{told:?}");
+    assert_eq!(told.last(), Some(&5.into()));
 }

@@ -53,11 +53,7 @@ impl Service {
     }
 
     /// Takes away everything that is kept of a person, and counts it.
-    pub(super) async fn delete_person(
-        &self,
-        head: &request::Parts,
-        request_id: &str,
-    ) -> Result<Response<Body>, HttpError> {
+    pub(super) async fn delete_person(&self, head: &request::Parts) -> Result<Response<Body>, HttpError> {
         let query = Query::read(head, &["org", "user"])?;
         let (Some(org), Some(user)) = (query.name("org", Org::parse)?, query.name("user", User::parse)?) else {
             return Err(HttpError::bad_request("Name the person: send `org` and `user` in the query."));
@@ -65,8 +61,7 @@ impl Service {
         let person = Person { org, user };
         let deleted = self.broker.delete_person(&person).await?;
         let (org, user) = (person.org.as_str(), person.user.as_str());
-        let about = About { request: Some(request_id), ..About::default() }.person(&person).because(audit::BY_OPERATOR);
-        audit::write(Event::PersonDeleted, &about);
+        audit::write(Event::PersonDeleted, &About::default().person(&person).because(audit::BY_OPERATOR));
         let answer = json!({
             "org_id": org,
             "user_id": user,

@@ -1,0 +1,68 @@
+//! Who asked for what happens. It goes along with the work of a request, into tasks that outlive it too, so that what
+//! writes an event deep inside need not be told.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::model::CallerName;
+
+tokio::task_local! {
+    static ASKED: Asked;
+}
+
+/// A request: its identifier, and its caller from when that is known. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Asked(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    request: String,
+    caller: OnceLock<CallerName>,
+}
+
+impl Asked {
+    /// By the request of this identifier.
+    pub fn by(request: String) -> Self {
+        Self(Arc::new(Inner { request, caller: OnceLock::new() }))
+    }
+
+    /// Whoever asked for the work that is being done here; `None` for what nobody's request asked for.
+    pub fn here() -> Option<Self> {
+        ASKED.try_with(Self::clone).ok()
+    }
+
+    /// The work that is being done here is asked for by this caller.
+    pub fn is_known(caller: &CallerName) {
+        let _ = ASKED.try_with(|asked| asked.0.caller.set(caller.clone()));
+    }
+
+    /// Does the work as asked for by this one.
+    pub fn during<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
+        ASKED.scope(self, work)
+    }
+
+    pub(super) fn request(&self) -> &str {
+        &self.0.request
+    }
+
+    pub(super) fn caller(&self) -> Option<&str> {
+        self.0.caller.get().map(CallerName::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_goes_along_with_the_work() {
+        assert!(Asked::here().is_none());
+        let work = async {
+            let begun = Asked::here().expect("somebody asked");
+            Asked::is_known(&CallerName::parse("backend").expect("a name"));
+            let detached = tokio::spawn(begun.during(async { Asked::here().expect("they still do") }));
+            let asked = detached.await.expect("it ends");
+            assert_eq!((asked.request(), asked.caller()), ("r-1", Some("backend")));
+        };
+        Asked::by("r-1".to_owned()).during(work).await;
+    }
+}
