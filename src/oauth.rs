@@ -15,6 +15,7 @@ mod metadata;
 mod protocol;
 mod request;
 mod revocation;
+mod sent;
 mod signing;
 mod token;
 
@@ -36,5 +37,6 @@ pub use protocol::{
 };
 pub use request::{HttpRequest, client_grant_request, exchange_request, refresh_request};
 pub use revocation::revocation_requests;
+pub use sent::Sent;
 pub use signing::{Signing, SigningAlgorithm, SigningError, SigningKey, SigningKeyError};
 pub use token::{TokenError, exchanged_grant, grant_from_answer, refreshed_grant};

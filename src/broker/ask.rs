@@ -6,9 +6,27 @@ use url::Url;
 
 use super::{Broker, BrokerError, Integration};
 use crate::model::Secret;
-use crate::oauth::HttpRequest;
+use crate::oauth::{HttpRequest, Sent, TokenError};
 use crate::telemetry::trace::{Span, attribute};
 use crate::upstream::{FetchRequest, FetchResponse};
+
+/// The answer to a token request.
+pub(super) struct TokenAnswer {
+    answer: FetchResponse,
+    sent: Sent,
+}
+
+impl TokenAnswer {
+    /// What `read` makes of status and body. An error's code that repeats what was sent is not told.
+    pub(super) fn read<T>(&self, read: impl FnOnce(u16, &[u8]) -> Result<T, TokenError>) -> Result<T, TokenError> {
+        read(self.answer.status.as_u16(), &self.answer.body).map_err(|error| error.without(&self.sent))
+    }
+
+    /// Its header fields.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.answer.headers
+    }
+}
 
 impl Broker {
     /// Sends it once, whatever comes of it.
@@ -34,22 +52,23 @@ impl Broker {
         Ok(self.network().fetch.send(request).await?)
     }
 
-    /// The same, with what a span says of it: who was asked, and the status of the answer.
-    pub(super) async fn ask_recorded(
+    /// The same for a token request, with what a span says of it: who was asked, and the status of the answer.
+    pub(super) async fn ask_for_token(
         &self,
         integration: &Integration,
         request: HttpRequest,
         span: &mut Span,
-    ) -> Result<FetchResponse, BrokerError> {
+    ) -> Result<TokenAnswer, BrokerError> {
         if span.is_recorded()
             && let Ok(url) = Url::parse(&request.url)
         {
             span.set(attribute::METHOD, request.method);
             span.asks(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         }
+        let sent = Sent::of(&request);
         let answer = self.ask(integration, request).await?;
         span.status(answer.status.as_u16());
-        Ok(answer)
+        Ok(TokenAnswer { answer, sent })
     }
 
     /// A GET that asks for JSON.

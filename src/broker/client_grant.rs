@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::activity::RefreshOutcome;
+use super::ask::TokenAnswer;
 use super::begin::variables;
 use super::connections::{self, View};
 use super::record::{FlowRecord, Stored};
@@ -18,7 +19,6 @@ use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Fr
 use crate::oauth::{self, Values};
 use crate::store::{Expected, Written};
 use crate::telemetry::trace::Span;
-use crate::upstream::FetchResponse;
 
 /// How long a grant is kept whose end nobody knows.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
@@ -100,8 +100,8 @@ impl Broker {
             Err(error) => return Err(self.pause_refreshes(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
-        let status = answer.status.as_u16();
-        let mut grant = match oauth::grant_from_answer(protocol, status, &answer.body, &scopes, asked_at) {
+        let read = |status, body: &[u8]| oauth::grant_from_answer(protocol, status, body, &scopes, asked_at);
+        let mut grant = match answer.read(read) {
             Ok(grant) => grant,
             Err(error) => return Err(self.pause_after(key, error, &answer)),
         };
@@ -127,7 +127,7 @@ impl Broker {
         self: &Arc<Self>,
         integration: &Arc<Integration>,
         span: &mut Span,
-    ) -> Result<(FetchResponse, Vec<String>), BrokerError> {
+    ) -> Result<(TokenAnswer, Vec<String>), BrokerError> {
         let variables = variables(integration, BTreeMap::new())?;
         let client = self.client_for(integration, &variables, &BTreeMap::new())?;
         let endpoints = self.endpoints(integration, &client, &variables, None).await?;
@@ -138,7 +138,7 @@ impl Broker {
             ..values(&client, &variables)
         };
         let request = oauth::client_grant_request(&integration.provider.protocol, &endpoints, values)?;
-        Ok((self.ask_recorded(integration, request, span).await?, client.scopes))
+        Ok((self.ask_for_token(integration, request, span).await?, client.scopes))
     }
 
     /// Stores the grant before anybody uses it. Should the store fail, no harm is done: the next call asks again.

@@ -10,6 +10,7 @@ use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Gr
 use crate::oauth::{self, Callback, EndpointError, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
 use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::trace::Span;
 
 /// How a callback with a known state ended.
 #[derive(Debug)]
@@ -138,9 +139,9 @@ impl Broker {
         // A token's life is counted from before it was asked for, so that it is never thought to live longer than it
         // does.
         let asked_at = self.clock.now();
-        let answer = self.ask(integration, request).await?;
+        let answer = self.ask_for_token(integration, request, &mut Span::none()).await?;
         let mut grant =
-            oauth::grant_from_answer(protocol, answer.status.as_u16(), &answer.body, &flow.scopes, asked_at)?;
+            answer.read(|status, body| oauth::grant_from_answer(protocol, status, body, &flow.scopes, asked_at))?;
         grant.authorization = entropy::random_token()?.expose().to_owned();
         for (name, value) in captured {
             grant.captured.entry(name).or_insert(value);

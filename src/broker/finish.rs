@@ -13,6 +13,7 @@ use crate::mapping::Template;
 use crate::mapping::wait::retry_after;
 use crate::model::Grant;
 use crate::oauth::{self, Client, Discovery, DiscoveryError, EndpointError, TokenError, TokenExchange, Values};
+use crate::telemetry::trace::Span;
 use crate::upstream::FetchResponse;
 
 /// Before a discovery is asked once more; a provider may ask for a longer wait, up to the other. Somebody watches a
@@ -122,9 +123,9 @@ impl Broker {
                 oauth::token_exchange_request(protocol, &endpoints, exchange, &url, values)
                     .map_err(BrokerError::from)?
             };
-            let answer = self.ask(asking.integration, request).await?;
-            let status = answer.status.as_u16();
-            *grant = oauth::exchanged_grant(protocol, exchange, status, &answer.body, grant, asked_at)?;
+            let answer = self.ask_for_token(asking.integration, request, &mut Span::none()).await?;
+            *grant = answer
+                .read(|status, body| oauth::exchanged_grant(protocol, exchange, status, body, grant, asked_at))?;
         }
         Ok(())
     }

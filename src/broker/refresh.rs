@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 
 use super::activity::RefreshOutcome;
+use super::ask::TokenAnswer;
 use super::finish::Hindrance;
 use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
@@ -21,7 +22,6 @@ use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
 use crate::telemetry::audit::{self, About};
 use crate::telemetry::trace::Span;
-use crate::upstream::FetchResponse;
 
 /// A provider may slow us, not stop us for a day.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -111,7 +111,8 @@ impl Broker {
             Err(error) => return Err(self.pause_refreshes(key, error, None)),
         };
         let protocol = &integration.provider.protocol;
-        match oauth::refreshed_grant(protocol, answer.status.as_u16(), &answer.body, live.grant.newest(), asked_at) {
+        let old = live.grant.newest();
+        match answer.read(|status, body| oauth::refreshed_grant(protocol, status, body, old, asked_at)) {
             Ok(refreshed) if protocol.finishes(&refreshed) => {
                 // Stored before the requests that follow it: a rotated refresh token must not hang on their success.
                 let unfinished = Grant { unfinished: Some(Box::new(refreshed)), ..live.grant.clone() };
@@ -167,11 +168,11 @@ impl Broker {
     }
 
     /// The pause after an answer that brought no token, for as long as that asks.
-    pub(super) fn pause_after(&self, key: &ConnectionKey, error: TokenError, answer: &FetchResponse) -> BrokerError {
+    pub(super) fn pause_after(&self, key: &ConnectionKey, error: TokenError, answer: &TokenAnswer) -> BrokerError {
         if matches!(error, TokenError::ClientRefused { .. }) {
             tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
         }
-        let asked = answer.headers.get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
+        let asked = answer.headers().get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
         self.pause_refreshes(key, error.into(), asked.map(|wait| wait.min(LONGEST_PAUSE)))
     }
 
@@ -181,7 +182,7 @@ impl Broker {
         stored: &Stored,
         grant: &Grant,
         span: &mut Span,
-    ) -> Result<FetchResponse, BrokerError> {
+    ) -> Result<TokenAnswer, BrokerError> {
         let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;
@@ -192,7 +193,7 @@ impl Broker {
         };
         let request = oauth::refresh_request(&integration.provider.protocol, &endpoints, grant, values)?
             .ok_or_else(|| BrokerError::Internal("a refresh began without anything to present".into()))?;
-        self.ask_recorded(integration, request, span).await
+        self.ask_for_token(integration, request, span).await
     }
 
     /// Stores the new grant before anybody uses it, however long the store takes to come back. Says whether it is ours

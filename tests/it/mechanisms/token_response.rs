@@ -115,6 +115,24 @@ async fn errors_whatever_the_status() {
 }
 
 #[tokio::test]
+async fn an_error_that_repeats_what_was_sent_is_not_told() {
+    let acme = Acme::start(&file(""), "client_secret = \"the-secret-of-the-client\"").await;
+    let answer = json!({ "access_token": "A", "refresh_token": "R-0123456789", "expires_at": 1 });
+    acme.server.json("/token", &answer);
+    acme.connect().await;
+    for echoed in ["no such token: R-0123456789", "the-secret-of-the-client is wrong"] {
+        acme.server.answer("/token", 400, "application/json", &json!({ "error": echoed }).to_string());
+        acme.keyferry.call("acme", "/me", Person::ADA).await;
+    }
+    acme.server.answer("/token", 400, "application/json", r#"{"error":"no such code: the-code-of-the-callback"}"#);
+    let sent = acme.begin(&[]).await;
+    acme.come_back(&format!("code=the-code-of-the-callback&state={}", sent.state)).await;
+    acme.keyferry.until_logged("withheld").await;
+    acme.keyferry
+        .assert_keeps(&["R-0123456789", "the-secret-of-the-client", "the-code-of-the-callback"].map(str::to_owned));
+}
+
+#[tokio::test]
 async fn captured_values_by_map_and_default() {
     let more = "[oauth.capture.token]\nregion = { path = \"$.dc\", map = { us1 = \"america\", eu1 = \"europe\" }, default = \"us1\" }\n\
                 plan = { path = \"$.plan\", pattern = \"[a-z]+\", default = \"free\" }";
