@@ -124,21 +124,21 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
     let (stop_admin, admin_stopped) = watch::channel(false);
     let serving = {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.listening));
-        let open = parts.service.load().process().open(Listener::Callers).clone();
+        let tally = parts.service.load().process().tally(Listener::Callers).clone();
         let handle = move |request, peer| {
             let service = parts.service.load_full();
             async move { service.handle(request, peer).await }
         };
-        tokio::spawn(listen::serve(listener, options, open, handle, raised(stopped)))
+        tokio::spawn(listen::serve(listener, options, tally, handle, raised(stopped)))
     };
     if let Some(listener) = admin {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.admin_listening));
-        let open = parts.service.load().process().open(Listener::Admin).clone();
+        let tally = parts.service.load().process().tally(Listener::Admin).clone();
         let handle = move |request, _| {
             let service = parts.service.load_full();
             async move { service.handle_admin(request).await }
         };
-        tokio::spawn(listen::serve(listener, options, open, handle, raised(admin_stopped)));
+        tokio::spawn(listen::serve(listener, options, tally, handle, raised(admin_stopped)));
     }
     let started_by = Some(started_by);
     let (supervisor, reloading) = (Supervisor::default(), None);
@@ -183,6 +183,7 @@ impl Running {
         // A quarter of the drain is enough for a list to be ended properly.
         broker.close(Instant::now() + drain_delay + drain * 3 / 4);
         tokio::time::sleep(drain_delay).await;
+        service.process().is_over_at(std::time::Instant::now() + drain);
         let _ = self.stop.send(true);
         if !matches!(self.serving.await, Ok(Drained::Whole)) {
             tracing::warn!("the drain time is over; requests still in flight are cut off");

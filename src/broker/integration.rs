@@ -52,6 +52,11 @@ pub struct SecretsByValue {
 }
 
 impl Integration {
+    /// Whether the configuration has it, be it complete or not, and not only a provider file that is shipped.
+    pub fn is_configured(&self) -> bool {
+        self.client_id.is_some() || self.missing.is_none()
+    }
+
     /// The client secret of a connection with these values.
     pub fn client_secret_for(
         &self,

@@ -83,7 +83,7 @@ impl Broker {
             self.reports.later(budget);
         }
         if is_over {
-            live.watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
+            live.watch.calls_are_over();
         }
     }
 
@@ -106,12 +106,12 @@ impl Broker {
         match self.take(&live.budget, cap).await {
             Ok(Duration::ZERO) => {}
             Ok(wait) => {
-                watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
+                watch.calls_are_over();
                 watch.waits(wait);
                 tokio::time::sleep(wait).await;
             }
             Err(retry_after) => {
-                watch.seen.calls_over.fetch_add(1, Ordering::Relaxed);
+                watch.calls_are_over();
                 return Err(BrokerError::RateLimited { retry_after });
             }
         }

@@ -79,8 +79,6 @@ impl Broker {
             if listed.views.len() >= limit {
                 break;
             }
-            // An embedded store answers without waiting, and others want the thread.
-            tokio::task::yield_now().await;
         }
         listed.next = Some(self.seal_place(wanted, kind, after.as_deref()));
         Ok(listed)
@@ -102,7 +100,6 @@ impl Broker {
                     Some(next) => after = Some(next),
                     None => break,
                 }
-                tokio::task::yield_now().await;
             }
         }
         Ok(Found { view: None, unopenable: listed.unopenable })

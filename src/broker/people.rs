@@ -9,10 +9,13 @@ use super::record::{self, FlowRecord, PendingRecord, StartRecord, Stored, Unconf
 use super::{Broker, BrokerError, connections};
 use crate::model::{ConnectionKey, ConnectionStatus, Grant, Person};
 use crate::store::{Entry, Key, Kind, StoreError};
-use crate::telemetry::audit;
+use crate::telemetry::audit::{self, About, Event};
 
 /// Records that are read at once.
 const PAGE: usize = 200;
+
+/// How often everything is looked for: more than it takes, unless somebody makes as fast as we take away.
+const ROUNDS: usize = 20;
 
 /// What was taken away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,13 +65,15 @@ impl Broker {
             let mut deleted = Deleted::default();
             // In the order in which one becomes another, and again while there was something: what took a step ahead
             // of us is found where it went.
-            loop {
+            for _ in 0..ROUNDS {
                 let found = broker.delete_what_is_there(&person).await?;
                 deleted.add(found);
                 if found.is_nothing() {
+                    audit::write(Event::PersonDeleted, &About::default().person(&person).because(audit::BY_OPERATOR));
                     return Ok(deleted);
                 }
             }
+            Err(BrokerError::Internal("somebody goes on connecting or making sessions for this person".into()))
         };
         self.duties.run(work).await
     }

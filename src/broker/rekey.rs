@@ -93,8 +93,6 @@ impl Broker {
                 Some(next) => cursor = Some(next),
                 None => return Ok(()),
             }
-            // An embedded store answers without waiting, and others want the thread.
-            tokio::task::yield_now().await;
         }
     }
 }

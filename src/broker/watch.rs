@@ -69,7 +69,7 @@ pub(super) struct Seen {
     pub(super) circuit: Circuit,
     opened: AtomicU64,
     /// Proxied calls over the budget.
-    pub(super) calls_over: AtomicU64,
+    pub(super) calls_over: [AtomicU64; LimitMode::ALL.len()],
     /// Requests of item loads over the budget.
     pub(super) loads_over: AtomicU64,
     waited_millis: AtomicU64,
@@ -90,6 +90,9 @@ pub enum LimitMode {
 }
 
 impl LimitMode {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Delay, Self::Reject];
+
     /// The word of the configuration and of metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +115,7 @@ pub struct Standing {
     /// What is done with proxied calls over the budget.
     pub limits: LimitMode,
     /// Proxied calls that went, waited or were refused over the budget.
-    pub calls_over: u64,
+    pub calls_over: [u64; LimitMode::ALL.len()],
     /// Requests of item loads that waited or were refused over the budget.
     pub loads_over: u64,
     /// What calls and loads have waited for budgets, all together.
@@ -135,6 +138,11 @@ impl Watch {
     /// Whether budgets mean the same under both.
     fn budgets_as(&self, other: &Self) -> bool {
         self.rate == other.rate && self.parts_budgets == other.parts_budgets
+    }
+
+    /// A call is over its budget.
+    pub(super) fn calls_are_over(&self) {
+        self.seen.calls_over[self.limits as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn waits(&self, wait: Duration) {
@@ -174,7 +182,7 @@ impl Watch {
             circuit: self.seen.circuit.phase(now),
             opened: count(&self.seen.opened),
             limits: self.limits,
-            calls_over: count(&self.seen.calls_over),
+            calls_over: self.seen.calls_over.each_ref().map(count),
             loads_over: count(&self.seen.loads_over),
             waited: Duration::from_millis(count(&self.seen.waited_millis)),
             limited: count(&self.seen.limited),

@@ -68,20 +68,27 @@ impl Service {
         }
         match self.broker.store().ping().await {
             Ok(()) => {
+                if self.process.store_is_away(false) {
+                    tracing::info!("the store answers again");
+                }
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
                 Ok(json_response(StatusCode::OK, &json!({ "status": "ready", "circuits": circuits })))
             }
             // The application's own traffic needs no store.
             Err(error) if self.settings.app.upstream.is_some() && !self.settings.app.require_store => {
-                tracing::warn!(%error, "the store does not answer; the application is served without it");
+                if self.process.store_is_away(true) {
+                    tracing::warn!(%error, "the store does not answer; the application is served without it");
+                }
                 let detail = "The store cannot be reached: the application is served, connections are not.";
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
                 let answer = json!({ "status": "ready", "detail": detail, "circuits": circuits });
                 Ok(json_response(StatusCode::OK, &answer))
             }
             Err(error) => {
-                tracing::warn!(%error, "not ready: the store does not answer");
-                // Said once, and not as a request that failed.
+                // Said once, however often it is asked, and not as a request that failed.
+                if self.process.store_is_away(true) {
+                    tracing::warn!(%error, "not ready: the store does not answer");
+                }
                 Ok(HttpError::broker(error.into()).respond(request_id))
             }
         }

@@ -37,6 +37,10 @@ impl Service {
 
     /// The answer to a call that is not made.
     pub(super) fn refused_call(&self, error: &HttpError, number: u64, mut record: CallRecord) -> Response<Body> {
+        if error.is_for_nobody() {
+            record.is_left();
+            return error.respond(&self.process.request_id(number));
+        }
         let answer = self.refused(error, number);
         record.is_refused(&answer);
         answer
@@ -57,7 +61,7 @@ impl Service {
         }
         let name = target.integration;
         let known = self.broker.integration(name);
-        record.names(known.as_ref());
+        record.names(known.as_ref().filter(|integration| integration.is_configured()));
         record.goes_to(target.path);
         let place = known.as_ref().map(|integration| &integration.provider.api.auth);
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;

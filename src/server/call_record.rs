@@ -174,7 +174,9 @@ impl CallRecord {
             let code = answer.headers().get(KEYFERRY_ERROR).and_then(|code| code.to_str().ok());
             known.outcome = Outcome::of_code(code.unwrap_or_default());
             known.status = Some(answer.status());
-            known.bytes_out = answer.body().size_hint().exact().unwrap_or_default();
+            // An answer to HEAD tells of a body that does not come (RFC 9110 section 9.3.2).
+            let body = answer.body().size_hint().exact().filter(|_| known.method != CallMethod::HEAD);
+            known.bytes_out = body.unwrap_or_default();
             known.heard = known.asked.map(|_| known.started.elapsed());
         });
         self.0 = None;
@@ -190,6 +192,9 @@ impl CallRecord {
 impl Drop for Known {
     /// The whole of what is known, told to whoever counts and whoever listens.
     fn drop(&mut self) {
+        if self.outcome == Outcome::CANCELLED && self.process.is_over() {
+            self.outcome = Outcome::SHUTTING_DOWN;
+        }
         let ended = Ended {
             method: self.method,
             outcome: self.outcome,
@@ -237,7 +242,7 @@ impl Known {
                 )
             };
         }
-        if ours || self.outcome == Outcome::BROKEN { line!(warn) } else { line!(info) }
+        if ours || matches!(self.outcome, Outcome::BROKEN | Outcome::SHUTTING_DOWN) { line!(warn) } else { line!(info) }
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::Limits;
 use crate::telemetry::gauge::{Gauge, Place};
+use crate::telemetry::metric::Counter;
 pub(crate) use socket::Socket;
 pub use tls::{TlsFileError, tls_config};
 
@@ -46,6 +47,15 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whether it came by TLS of our own.
     pub is_tls: bool,
+}
+
+/// What is counted of a listener, whatever its options become. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tally {
+    /// The connections that are open.
+    pub open: Gauge,
+    /// Requests whose head could not be read, or has too many fields, and which no service was asked about.
+    pub malformed: Arc<Counter>,
 }
 
 /// How a shutdown ended.
@@ -92,11 +102,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// served.
 ///
 /// The options may be exchanged meanwhile: connections that are accepted from then on keep to the new ones. How many
-/// there may be is settled at the beginning; how many there are is told to `open`.
+/// there may be is settled at the beginning; how many there are is told to `tally`.
 pub async fn serve<S, F, B>(
     listener: TcpListener,
     options: Arc<ArcSwap<Options>>,
-    open: Gauge,
+    tally: Tally,
     service: S,
     shutdown: impl Future<Output = ()>,
 ) -> Drained
@@ -113,15 +123,15 @@ where
         let mut shutdown = pin!(shutdown);
         let mut accepting = pin!(async {
             let mut known = options.load_full();
-            let mut server = Arc::new(connection::Server::new(Options::clone(&known)));
+            let mut server = Arc::new(connection::Server::new(Options::clone(&known), &tally));
             loop {
                 let permit = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
                 let (stream, address) = accept(&listener).await;
                 if !Arc::ptr_eq(&known, &options.load()) {
                     known = options.load_full();
-                    server = Arc::new(connection::Server::new(Options::clone(&known)));
+                    server = Arc::new(connection::Server::new(Options::clone(&known), &tally));
                 }
-                let hold = Arc::new(Hold { _permit: permit, _held: held.clone(), _open: open.enter() });
+                let hold = Arc::new(Hold { _permit: permit, _held: held.clone(), _open: tally.open.enter() });
                 let tether = Tether { _hold: hold, stages: stages.clone() };
                 tokio::spawn(connection::run(stream, address, Arc::clone(&server), service.clone(), tether));
             }

@@ -22,6 +22,8 @@ label! {
         Connection = "connection",
         Load = "load",
         Items = "items",
+        /// A browser asks whether a page of another origin may (CORS), whatever it is that the page wants.
+        Preflight = "preflight",
         /// Everything that goes to the application behind.
         Application = "application",
         /// The admin listener, whatever is asked there.

@@ -3,6 +3,8 @@
 
 mod problems;
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -116,6 +118,17 @@ impl HttpError {
 
     pub(crate) fn broker(error: BrokerError) -> Self {
         Self::Broker(error, None)
+    }
+
+    /// Whether whoever asked went away in the middle of the request, so that nobody hears the answer.
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let Self::Upstream(UpstreamError::Caller { source }) = self else { return false };
+        let whole: &(dyn Error + 'static) = &**source;
+        let causes = std::iter::successors(Some(whole), |cause| (*cause).source());
+        causes
+            .filter_map(|cause| cause.downcast_ref::<io::Error>())
+            .any(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
     }
 
     /// Status, code and words.
@@ -321,7 +334,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 }
 
 /// An error with what lies behind it: hosts and causes, never a path or a header.
-fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
@@ -18,7 +19,7 @@ use super::cors;
 use super::denials::Denials;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
-use super::listen::Peer;
+use super::listen::{Peer, Tally};
 use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
@@ -31,7 +32,6 @@ use crate::route::{Side, Via};
 use crate::telemetry::Logs;
 use crate::telemetry::audit::Asked;
 use crate::telemetry::calls::Calls;
-use crate::telemetry::gauge::Gauge;
 use crate::telemetry::trace::{self, Tracer};
 use crate::upstream::Upstream;
 
@@ -58,6 +58,10 @@ pub struct Process {
     instance: String,
     next_request: AtomicU64,
     draining: AtomicBool,
+    /// Whether the store did not answer when readiness was last asked.
+    store_away: AtomicBool,
+    /// When the drain is over, once it has begun.
+    over_at: OnceLock<Instant>,
     /// What was counted of calls.
     pub(super) calls: CallCounts,
     /// Which calls have a line in the log.
@@ -68,7 +72,7 @@ pub struct Process {
     pub(super) reloads: Reloads,
     /// What is no call.
     pub(super) requests: Requests,
-    open: [Gauge; Listener::ALL.len()],
+    listeners: [Tally; Listener::ALL.len()],
     started_at: Timestamp,
     spans: Arc<trace::Counts>,
 }
@@ -101,13 +105,15 @@ impl Process {
             instance,
             next_request: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            store_away: AtomicBool::new(false),
+            over_at: OnceLock::new(),
             calls: CallCounts::default(),
             logged_calls: ArcSwap::default(),
             denials: Denials::default(),
             logs: OnceLock::new(),
             reloads: Reloads::default(),
             requests: Requests::default(),
-            open: Default::default(),
+            listeners: Default::default(),
             started_at,
             spans: Arc::default(),
         })
@@ -118,9 +124,9 @@ impl Process {
         &self.reloads
     }
 
-    /// The connections that are open at a listener.
-    pub fn open(&self, listener: Listener) -> &Gauge {
-        &self.open[listener as usize]
+    /// What is counted of a listener.
+    pub fn tally(&self, listener: Listener) -> &Tally {
+        &self.listeners[listener as usize]
     }
 
     pub(super) fn started_at(&self) -> Timestamp {
@@ -154,6 +160,21 @@ impl Process {
     /// From now on readiness says that this process is going.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes whether the store is away; true when that is news.
+    pub(super) fn store_is_away(&self, is_away: bool) -> bool {
+        self.store_away.swap(is_away, Ordering::Relaxed) != is_away
+    }
+
+    /// From this moment on, what is still in flight is cut off.
+    pub fn is_over_at(&self, moment: Instant) {
+        let _ = self.over_at.set(moment);
+    }
+
+    /// Whether whatever ends now does so because we end.
+    pub(super) fn is_over(&self) -> bool {
+        self.over_at.get().is_some_and(|over_at| *over_at <= Instant::now())
     }
 
     /// Nobody is refused any more: what the audit stream has not been told of refusals, it is told now.
@@ -226,11 +247,6 @@ impl Service {
                 }
             }
         }
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            // Without the query, which holds codes and tickets.
-            let (method, path) = (request.method(), request.uri().path());
-            tracing::debug!(request.id = self.request_id(number), %method, path, "request");
-        }
         let origin = request.headers().get(ORIGIN).cloned();
         let crossing = origin::crossing(request.headers(), &self.settings);
         let mut place = Some(Place::Unknown);
@@ -267,13 +283,20 @@ impl Service {
             }
         };
         *place = Place::of(&endpoint);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // Never the path: a call's may hold a secret, and the query codes and tickets.
+            let endpoint = place.map_or("call", Place::as_str);
+            tracing::debug!(request.id = self.request_id(number), method = %head.method, endpoint, "request");
+        }
         if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head) {
             let Endpoint::Call(target) = endpoint else { return Err(HttpError::CrossSite) };
             let mut record = CallRecord::begin(&self.process, number, &head.method);
-            record.names(self.broker.integration(target.integration).as_ref());
+            let known = self.broker.integration(target.integration);
+            record.names(known.as_ref().filter(|integration| integration.is_configured()));
             return Ok(self.refused_call(&HttpError::CrossSite, number, record));
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
+            *place = Some(Place::Preflight);
             return Ok(cors::preflight(&head.headers));
         }
         if let Some(methods) = endpoint.methods()

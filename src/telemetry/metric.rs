@@ -51,7 +51,8 @@ pub struct Histogram {
     bounds: &'static [Duration],
     /// One for each bound, and the last for what lies above all of them.
     classes: Box<[AtomicU64]>,
-    sum_nanos: AtomicU64,
+    /// In microseconds, which last for half a million years.
+    sum_micros: AtomicU64,
 }
 
 /// A histogram at a moment.
@@ -69,14 +70,14 @@ impl Histogram {
     /// An empty one. `bounds` ascend.
     pub fn new(bounds: &'static [Duration]) -> Self {
         let classes = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, classes, sum_nanos: AtomicU64::new(0) }
+        Self { bounds, classes, sum_micros: AtomicU64::new(0) }
     }
 
     /// Counts one that took so long.
     pub fn observe(&self, took: Duration) {
         let class = self.bounds.iter().position(|bound| took <= *bound).unwrap_or(self.bounds.len());
         self.classes[class].fetch_add(1, Ordering::Relaxed);
-        self.sum_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.sum_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// As it stands. What is observed meanwhile may be in the sum and not yet in the count.
@@ -88,7 +89,7 @@ impl Histogram {
         };
         let at_most = self.bounds.iter().zip(&self.classes).map(|(bound, class)| (*bound, up_to(class))).collect();
         let count = self.classes.last().map_or(0, &mut up_to);
-        Distribution { at_most, count, sum: Duration::from_nanos(self.sum_nanos.load(Ordering::Relaxed)) }
+        Distribution { at_most, count, sum: Duration::from_micros(self.sum_micros.load(Ordering::Relaxed)) }
     }
 }
 

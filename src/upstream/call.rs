@@ -102,27 +102,30 @@ impl Upstream {
         async move {
             let mut dials = 0;
             loop {
+                let sending;
                 let outcome = if let Some((sender, share)) = host.share() {
+                    sending = self.0.counts.sending(dials > 0);
                     self.send_http2(&host, sender, share, &mut slot).await
                 } else if let Some(lane) = host.idle_lane() {
+                    sending = self.0.counts.sending(dials > 0);
                     self.send_http1(&host, lane, &mut slot).await
                 } else {
                     // Boxed, because it is rare and large.
                     match Box::pin(self.connect(&host, &mut dials)).await? {
-                        Some(lane) => self.send_http1(&host, lane, &mut slot).await,
+                        Some(lane) => {
+                            sending = self.0.counts.sending(true);
+                            self.send_http1(&host, lane, &mut slot).await
+                        }
                         None => continue,
                     }
                 };
-                if !matches!(outcome, Err(LaneError::Unsent)) {
-                    self.0.counts.sent(dials > 0);
-                }
                 match outcome {
                     Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                         let cause = "it changed to a protocol that nobody asked for";
                         return Err(UpstreamError::broken(host.name(), cause));
                     }
                     Ok(response) => return Ok(response),
-                    Err(LaneError::Unsent) => {}
+                    Err(LaneError::Unsent) => sending.forget(),
                     Err(LaneError::Broken(cause)) => return Err(broken(&host, cause)),
                     Err(LaneError::Silent(silence)) => return Err(silent(&host, silence)),
                 }
@@ -161,7 +164,7 @@ impl Upstream {
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let host = self.host(destination);
         let stream = self.dial(&host, Offer::Http1).await?;
-        self.0.counts.sent(true);
+        let _sending = self.0.counts.sending(true);
         let broken = |cause| UpstreamError::broken(host.name(), cause);
         let (mut sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driver = AbortOnDrop::new(tokio::spawn(connection.with_upgrades()).abort_handle());

@@ -30,15 +30,31 @@ pub struct Traffic {
     pub on_reused: u64,
 }
 
+/// A request on its way.
+pub(super) struct Sending<'a>(Option<&'a Counter>);
+
+impl Sending<'_> {
+    /// It did not go out after all.
+    pub(super) fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.inspect(|counter| counter.add(1));
+    }
+}
+
 impl Counts {
     pub(super) fn opened(&self) {
         self.opened.add(1);
     }
 
-    /// A request went out, on a connection that was opened for it or on one that it found.
-    pub(super) fn sent(&self, is_new: bool) {
-        let counter = if is_new { &self.on_new } else { &self.on_reused };
-        counter.add(1);
+    /// A request goes out, on a connection that was opened for it or on one that it found. It is counted when this goes,
+    /// whether or not anybody waits for its answer.
+    pub(super) fn sending(&self, is_new: bool) -> Sending<'_> {
+        Sending(Some(if is_new { &self.on_new } else { &self.on_reused }))
     }
 
     pub(super) fn traffic(&self) -> Traffic {

@@ -24,10 +24,14 @@ struct Scene {
 
 impl Scene {
     async fn new(log: &str) -> Self {
+        Self::with(Configuration::new(), log).await
+    }
+
+    async fn with(configuration: Configuration, log: &str) -> Self {
         let (server, api) = (AuthorizationServer::start().await, Api::start().await);
         let key = Keyferry::new_key().await;
         let configuration =
-            Configuration::new().integration("acme", server.issuer(), &api.url(), &Client::POST).caller(&key).log(log);
+            configuration.integration("acme", server.issuer(), &api.url(), &Client::POST).caller(&key).log(log);
         let keyferry = Keyferry::start(configuration).await;
         keyferry.connect("acme", Person::ADA).await;
         Self { server, keyferry }
@@ -58,10 +62,14 @@ impl Scene {
 
     /// A connection to it with a request for `path` written, by the key that the tests use.
     async fn raw(&self, path: &str, fields: &str) -> TcpStream {
+        self.raw_by("GET", path, fields).await
+    }
+
+    async fn raw_by(&self, method: &str, path: &str, fields: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.keyferry.address()).await.expect("it listens");
         let (address, key) = (self.keyferry.address(), self.keyferry.api_key().expect("a key"));
         let head = format!(
-            "GET /proxy/acme{path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
+            "{method} /proxy/acme{path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
              keyferry-org: analytical\r\nkeyferry-user: ada\r\n{fields}\r\n"
         );
         stream.write_all(head.as_bytes()).await.expect("it reads");
@@ -118,7 +126,8 @@ async fn every_call_has_one_line_and_is_counted() {
 
     // Callers who go away, before the answer and within it; and a tunnel.
     let hanging = scene.raw("/hang", "").await;
-    until("it has begun", LIMIT, || async { keyferry.log().contains("/proxy/acme/hang").then_some(()) }).await;
+    let begun = || scene.lines("keyferry::server::service").iter().filter(|line| line["endpoint"] == "call").count();
+    until("it has begun", LIMIT, || async { (begun() == 9).then_some(()) }).await;
     drop(hanging);
     assert_eq!(scene.calls(9).await[8]["outcome"], "cancelled");
     let mut within = scene.raw("/slow", "").await;
@@ -212,6 +221,50 @@ async fn the_operator_says_which_calls_have_a_line() {
     assert!(metrics.value("keyferry_audit_errors_total", &[]) >= 2.0);
     let labels = [("integration", "acme"), ("method", "GET"), ("outcome", "4xx")];
     assert_eq!(metrics.value("keyferry_calls_total", &labels), 3.0);
+}
+
+#[tokio::test]
+async fn whoever_ends_a_call_is_named() {
+    let mut scene = Scene::with(Configuration::new().server("drain = \"1s\""), "").await;
+    // The caller, within its own body and within a tunnel.
+    let mut upload = scene.raw_by("POST", "/ok", "content-length: 100\r\n").await;
+    upload.write_all(b"half").await.expect("it reads");
+    drop(upload);
+    let line = &scene.calls(1).await[0];
+    assert_eq!((&line["outcome"], &line["bytes_out"]), (&"cancelled".into(), &0.into()), "{line}");
+    let mut tunnel = scene.raw("/socket", "connection: upgrade\r\nupgrade: echo\r\n").await;
+    tunnel.write_all(b"ping").await.expect("it is open");
+    let mut answered = Vec::new();
+    while !answered.ends_with(b"pingping") {
+        answered.push(tunnel.read_u8().await.expect("a head and an echo"));
+    }
+    tunnel.set_zero_linger().expect("a socket");
+    drop(tunnel);
+    let line = &scene.calls(2).await[1];
+    let told = ["outcome", "bytes_in", "bytes_out", "level"].map(|field| line[field].clone());
+    assert_eq!(told, [json!("cancelled"), json!(4), json!(8), json!("INFO")], "{line}");
+
+    // We, with words that HEAD does not get, and by the name of a provider file that nobody configured.
+    scene.keyferry.request_for("HEAD", "/proxy/acme/ok", Person::BOB).send().await.expect(424);
+    scene.keyferry.call("notion", "/v1/users", Person::ADA).await.expect(500);
+    let lines = scene.calls(4).await;
+    assert_eq!((&lines[2]["outcome"], &lines[2]["bytes_out"]), (&"not_connected".into(), &0.into()), "{}", lines[2]);
+    assert_eq!((&lines[3]["outcome"], &lines[3]["integration"]), (&"integration_not_configured".into(), &Value::Null));
+
+    // We, at the end of the drain.
+    let mut download = scene.raw("/slow", "").await;
+    let mut tunnel = scene.raw("/socket", "connection: upgrade\r\nupgrade: echo\r\n").await;
+    for stream in [&mut download, &mut tunnel] {
+        assert_eq!(stream.read_u8().await.expect("a head"), b'H');
+    }
+    scene.keyferry.terminate();
+    let exit = scene.keyferry.wait(LIMIT).await;
+    let lines = exit.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let cut: Vec<Value> = lines.filter(|line| line["target"] == "call").skip(4).collect();
+    assert_eq!(cut.len(), 2, "{cut:?}");
+    for line in cut {
+        assert_eq!((&line["outcome"], &line["level"]), (&"shutting_down".into(), &"WARN".into()), "{line}");
+    }
 }
 
 #[tokio::test]

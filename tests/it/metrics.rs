@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::redis_servers::Server;
-use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Metrics, Person, Redis, until};
+use crate::support::{AuthorizationServer, Client, Configuration, Keyferry, Metrics, Person, Raw, Redis, until};
 
 /// Longer than anything takes that goes well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -118,7 +118,7 @@ async fn settled(keyferry: &Keyferry, calls: u64) -> BTreeSet<(String, BTreeMap<
 }
 
 /// How many of the odd requests are calls.
-const ODD_CALLS: u64 = 10;
+const ODD_CALLS: u64 = 11;
 
 /// Names, methods, hosts, paths and answers that nobody has thought of, other ones in each round.
 async fn odd_requests(server: &AuthorizationServer, keyferry: &Keyferry, round: u16) {
@@ -133,6 +133,8 @@ async fn odd_requests(server: &AuthorizationServer, keyferry: &Keyferry, round: 
         (["PURGE", "REPORT"][usize::from(round)], "/proxy/acme/api/me".to_owned()),
         (["SUMMON", "BREW"][usize::from(round)], format!("/proxy/nobody-{round}/x")),
         ("GET", format!("/proxy/acme/%2e%2e/{round}")),
+        // Shipped provider files, which nobody configured.
+        ("GET", format!("/proxy/{}/x", ["notion", "slack"][usize::from(round)])),
         ("POST", format!("/integrations/nobody-{round}/authorize")),
         ("GET", format!("/integrations/acme/oauth2callback?state={round}&code=c")),
         ("DELETE", format!("/integrations/nobody-{round}/connection")),
@@ -181,6 +183,21 @@ async fn survives_a_reload(keyferry: &Keyferry, admin_key: &str) {
     assert_eq!(Metrics::of(keyferry).await.value("keyferry_config_refused", &[]), 1.0);
     reload(&good).await.expect(200);
     assert_eq!(Metrics::of(keyferry).await.value("keyferry_config_refused", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn what_no_endpoint_sees_is_counted() {
+    let keyferry = Keyferry::start(Configuration::new().server("allowed_origins = [\"https://app.test\"]")).await;
+    for head in ["not HTTP\r\n\r\n", &format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "a".repeat(70_000))] {
+        let answer = Raw::connect(keyferry.address()).await.send(head).await.read_until("\r\n\r\n", PATIENCE).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    let preflight = keyferry.request("OPTIONS", "/proxy/acme/x").header("origin", "https://app.test");
+    preflight.header("access-control-request-method", "GET").send().await.expect(204);
+    let page = Metrics::of(&keyferry).await;
+    assert_eq!(page.value("keyferry_malformed_requests_total", &[("listener", "callers")]), 2.0);
+    assert_eq!(page.value("keyferry_malformed_requests_total", &[("listener", "admin")]), 0.0);
+    assert_eq!(page.value("keyferry_requests_total", &[("endpoint", "preflight"), ("outcome", "2xx")]), 1.0);
 }
 
 #[tokio::test]

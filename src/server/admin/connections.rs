@@ -11,7 +11,6 @@ use super::super::respond::{HttpError, json_response};
 use super::super::service::Service;
 use crate::broker::{BrokerError, View, Wanted};
 use crate::model::{ConnectionId, ConnectionStatus, IntegrationName, NameError, Org, Person, User};
-use crate::telemetry::audit::{self, About, Event};
 
 /// Connections of a page when nobody says how many, and at most.
 const PAGE: usize = 100;
@@ -61,7 +60,6 @@ impl Service {
         let person = Person { org, user };
         let deleted = self.broker.delete_person(&person).await?;
         let (org, user) = (person.org.as_str(), person.user.as_str());
-        audit::write(Event::PersonDeleted, &About::default().person(&person).because(audit::BY_OPERATOR));
         let answer = json!({
             "org_id": org,
             "user_id": user,

@@ -48,6 +48,7 @@ const OUTCOMES: [&str; 36] = [
 const CANCELLED: usize = 5;
 const BROKEN: usize = 6;
 const OTHER: usize = 7;
+const SHUTTING_DOWN: usize = 24;
 
 /// The methods that calls are counted by.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
@@ -63,6 +64,9 @@ impl Outcome {
     pub(crate) const CANCELLED: Self = Self(CANCELLED);
     /// The answer's body broke off.
     pub(crate) const BROKEN: Self = Self(BROKEN);
+
+    /// We cut it off at the end of the drain, or did not begin with it.
+    pub(crate) const SHUTTING_DOWN: Self = Self(SHUTTING_DOWN);
 
     /// All of them.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
@@ -113,6 +117,8 @@ impl Outcome {
 pub(crate) struct CallMethod(usize);
 
 impl CallMethod {
+    /// The one whose answers have no body.
+    pub(super) const HEAD: Self = Self(1);
     /// How many there are.
     pub(super) const COUNT: usize = METHODS.len();
 
@@ -165,6 +171,7 @@ mod tests {
         let decided: BTreeSet<&str> = code.captures_iter(sources).map(|found| found.extract::<1>().1[0]).collect();
         let known = OUTCOMES.into_iter().skip(OTHER + 1);
         assert_eq!(known.collect::<Vec<_>>(), decided.into_iter().collect::<Vec<_>>());
+        assert_eq!(Outcome::SHUTTING_DOWN.as_str(), "shutting_down");
         assert_eq!(Outcome::of_code("wrong_host").as_str(), "wrong_host");
         assert_eq!(Outcome::of_code("cancelled").as_str(), "other", "that is no code");
     }
@@ -189,5 +196,6 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             assert_eq!(CallMethod::from(&method).as_str(), expected);
         }
+        assert_eq!(CallMethod::HEAD, CallMethod::from(&Method::HEAD));
     }
 }

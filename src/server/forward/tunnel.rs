@@ -43,19 +43,22 @@ pub(super) async fn join(
         return;
     };
     caller.stream.carry_anything();
-    let broke = tokio::select! {
-        outcome = copy_bidirectional_with_sizes(&mut caller, &mut provider, BUFFER_BYTES, BUFFER_BYTES) => outcome.is_err(),
-        () = activity.silence(idle) => false,
-        () = over(tether) => false,
+    let is_whole = tokio::select! {
+        outcome = copy_bidirectional_with_sizes(&mut caller, &mut provider, BUFFER_BYTES, BUFFER_BYTES) => outcome.is_ok(),
+        () = activity.silence(idle) => true,
+        // Cut off by us, which the record sees by the time.
+        () = over(tether) => return record.tunnelled(caller.read, provider.read),
     };
     record.tunnelled(caller.read, provider.read);
-    if broke {
-        record.breaks();
-        // A peer that takes the option or not: the socket is closed in either case.
-        let _ = caller.stream.tcp().set_zero_linger();
-        let _ = provider.stream.tcp().set_zero_linger();
+    if is_whole {
+        return record.ends();
     }
-    record.ends();
+    // A peer that takes the option or not: the socket is closed in either case.
+    let _ = caller.stream.tcp().set_zero_linger();
+    let _ = provider.stream.tcp().set_zero_linger();
+    if provider.is_broken {
+        record.breaks();
+    }
 }
 
 /// When anything was last said.
@@ -97,13 +100,22 @@ struct Side<S> {
     activity: Arc<Activity>,
     /// Bytes that have come from this end.
     read: u64,
+    /// Whether reading from it or writing to it has failed.
+    is_broken: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Side<S> {
     fn of(upgraded: Upgraded, activity: &Arc<Activity>) -> Option<Self> {
         let parts = upgraded.downcast::<TokioIo<S>>().ok()?;
         let (stream, read_ahead) = (parts.io.into_inner(), parts.read_buf);
-        Some(Self { stream, read_ahead, activity: Arc::clone(activity), read: 0 })
+        Some(Self { stream, read_ahead, activity: Arc::clone(activity), read: 0, is_broken: false })
+    }
+}
+
+impl<S> Side<S> {
+    fn noted<T>(&mut self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.is_broken |= matches!(outcome, Poll::Ready(Err(_)));
+        outcome
     }
 }
 
@@ -122,20 +134,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
             side.read += (buffer.filled().len() - before) as u64;
             side.activity.note();
         }
-        outcome
+        side.noted(outcome)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.noted(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.noted(outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.noted(outcome)
     }
 }

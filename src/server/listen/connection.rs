@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::meter::{InFlight, Meter, Overdue, Patience};
-use super::socket::Socket;
-use super::{Options, Peer, Stage, Tether};
+use super::socket::{Malformed, Socket};
+use super::{Options, Peer, Stage, Tally, Tether};
 use crate::upstream::Wire;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -45,11 +45,11 @@ pub(super) struct Server {
     tls: Option<TlsAcceptor>,
     patience: Patience,
     most_fields: usize,
-    malformed: fn(StatusCode) -> Response<Bytes>,
+    malformed: Malformed,
 }
 
 impl Server {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, tally: &Tally) -> Self {
         let limits = &options.limits;
         let mut http1 = http1::Builder::new();
         // The meter keeps the time: a timer of hyper's would be made and dropped for each request.
@@ -73,7 +73,7 @@ impl Server {
             patience: Patience { head: limits.header_timeout, idle: limits.idle, linger },
             most_fields: limits.headers,
             tls: options.tls.map(TlsAcceptor::from),
-            malformed: options.malformed,
+            malformed: Malformed { answer: options.malformed, count: Arc::clone(&tally.malformed) },
         }
     }
 }
@@ -115,7 +115,7 @@ where
         let handled = Arc::clone(&handled);
         async move {
             let mut response = if request.headers().len() > handled.most_fields {
-                (handled.malformed)(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).map(B::from)
+                handled.malformed.answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).map(B::from)
             } else {
                 service(request, peer).await
             };
@@ -155,7 +155,7 @@ async fn greet(tcp: TcpStream, server: &Server, meter: &Arc<Meter>) -> io::Resul
         None => Wire::plain(tcp),
         Some(tls) => Wire::tls(tls.accept(tcp).await?.into()),
     };
-    let mut socket = Socket::new(wire, Arc::clone(meter), server.malformed);
+    let mut socket = Socket::new(wire, Arc::clone(meter), server.malformed.clone());
     let is_http2 = socket.detect_http2().await?;
     Ok((socket, is_http2))
 }

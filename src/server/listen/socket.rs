@@ -13,13 +13,25 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::meter::Meter;
+use crate::telemetry::metric::Counter;
 use crate::upstream::Wire;
 
 /// What every HTTP/2 connection begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// An answer to a request whose head could not be read, by its status.
-pub(super) type Malformed = fn(StatusCode) -> Response<Bytes>;
+/// Answers requests whose head could not be read, and counts them.
+#[derive(Clone)]
+pub(super) struct Malformed {
+    pub(super) answer: fn(StatusCode) -> Response<Bytes>,
+    pub(super) count: Arc<Counter>,
+}
+
+impl Malformed {
+    pub(super) fn answer(&self, status: StatusCode) -> Response<Bytes> {
+        self.count.add(1);
+        (self.answer)(status)
+    }
+}
 
 /// One caller's connection.
 pub(crate) struct Socket {
@@ -87,7 +99,7 @@ impl Socket {
             return false;
         }
         let Some(status) = bare_answer(bytes) else { return false };
-        self.instead = written_out(status, &(self.malformed)(status));
+        self.instead = written_out(status, &self.malformed.answer(status));
         true
     }
 }

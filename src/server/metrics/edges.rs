@@ -35,7 +35,12 @@ pub(super) fn listeners(page: &mut Exposition, process: &Process) {
     let doc = "Connections that are open now, by the listener that accepted them.";
     let mut samples = page.gauge("keyferry_open_connections", doc);
     for listener in Listener::ALL {
-        samples.sample(&[("listener", listener.as_str())], process.open(listener).now());
+        samples.sample(&[("listener", listener.as_str())], process.tally(listener).open.now());
+    }
+    let doc = "Requests that were answered 400, 414 or 431 because their head cannot be read or is too large.";
+    let mut samples = page.counter("keyferry_malformed_requests", doc);
+    for listener in Listener::ALL {
+        samples.sample(&[("listener", listener.as_str())], process.tally(listener).malformed.get());
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the broker counts of each integration.
 
 use super::exposition::Exposition;
-use crate::broker::{Activity, Counted, Phase, Standing};
+use crate::broker::{Activity, Counted, LimitMode, Phase, Standing};
 
 pub(super) fn refreshes(page: &mut Exposition, activities: &[Activity]) {
     let doc = "Refreshes: refreshed, kept (somebody else had it), refused (for good), failed (kept, and tried again).";
@@ -66,7 +66,10 @@ pub(super) fn rates(page: &mut Exposition, standings: &[Standing]) {
     let doc = "Requests over the rate budget: calls by what `limits` makes of them, and item loads, which wait.";
     let mut samples = page.counter("keyferry_rate_exceeded", doc);
     for one in standings {
-        for (mode, count) in [(one.limits.as_str(), one.calls_over), ("load", one.loads_over)] {
+        // What an earlier configuration counted stays: the mode may have changed since.
+        let calls =
+            LimitMode::ALL.into_iter().zip(one.calls_over).filter(|(mode, count)| *mode == one.limits || *count > 0);
+        for (mode, count) in calls.map(|(mode, count)| (mode.as_str(), count)).chain([("load", one.loads_over)]) {
             samples.sample(&[("integration", one.integration.as_str()), ("mode", mode)], count);
         }
     }

@@ -20,9 +20,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use keyferry::mapping::Template;
 use keyferry::route::{Api, Ready, Target, TokenPlace, Via};
+use keyferry::server::listen::Tally;
 use keyferry::server::listen::{self, Drained, Options};
 use keyferry::server::{Body, CallRecord, ForwardError, Limits, forward};
-use keyferry::telemetry::gauge::Gauge;
 use keyferry::upstream::{Settings, Upstream, UpstreamError};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,7 +93,7 @@ impl Setup {
         });
         let service = move |request, _| answer(Arc::clone(&part), request);
         let options = Arc::new(ArcSwap::from_pointee(options));
-        let ended = tokio::spawn(listen::serve(listener, options, Gauge::default(), service, async move {
+        let ended = tokio::spawn(listen::serve(listener, options, Tally::default(), service, async move {
             let _ = stopped.await;
         }));
         Sidecar { address, stop, ended, renewals }
