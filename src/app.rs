@@ -183,7 +183,7 @@ impl Running {
         // A quarter of the drain is enough for a list to be ended properly.
         broker.close(Instant::now() + drain_delay + drain * 3 / 4);
         tokio::time::sleep(drain_delay).await;
-        service.process().is_over_at(std::time::Instant::now() + drain);
+        service.process().ends_at(std::time::Instant::now() + drain);
         let _ = self.stop.send(true);
         if !matches!(self.serving.await, Ok(Drained::Whole)) {
             tracing::warn!("the drain time is over; requests still in flight are cut off");

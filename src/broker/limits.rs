@@ -83,7 +83,7 @@ impl Broker {
             self.reports.later(budget);
         }
         if is_over {
-            live.watch.calls_are_over();
+            live.watch.count_call_over();
         }
     }
 
@@ -106,12 +106,12 @@ impl Broker {
         match self.take(&live.budget, cap).await {
             Ok(Duration::ZERO) => {}
             Ok(wait) => {
-                watch.calls_are_over();
+                watch.count_call_over();
                 watch.waits(wait);
                 tokio::time::sleep(wait).await;
             }
             Err(retry_after) => {
-                watch.calls_are_over();
+                watch.count_call_over();
                 return Err(BrokerError::RateLimited { retry_after });
             }
         }

@@ -141,7 +141,7 @@ impl Watch {
     }
 
     /// A call is over its budget.
-    pub(super) fn calls_are_over(&self) {
+    pub(super) fn count_call_over(&self) {
         self.seen.calls_over[self.limits as usize].fetch_add(1, Ordering::Relaxed);
     }
 

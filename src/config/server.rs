@@ -87,6 +87,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     if admin_listen.is_some_and(|admin| collide(admin, listen)) {
         table.mistake("admin_listen", format!("is the same as server.listen, {listen}"), "choose another port");
     }
+    if admin_listen.is_some_and(|admin| !admin.ip().is_loopback()) && matches!(admin_key_hash, Some(Some(_))) {
+        let fault = "is beyond this machine and plain http: the admin key can be read on its way";
+        table.warning("admin_listen", fault, "let only a private network reach it");
+    }
     if let Some(url) = &public_url
         && url.scheme() == "http"
         && !is_loopback_url(url)

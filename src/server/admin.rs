@@ -68,7 +68,7 @@ impl Service {
         }
         match self.broker.store().ping().await {
             Ok(()) => {
-                if self.process.store_is_away(false) {
+                if self.process.note_store_away(false) {
                     tracing::info!("the store answers again");
                 }
                 let circuits: Vec<Value> = self.broker.standings().iter().filter_map(circuit).collect();
@@ -76,7 +76,7 @@ impl Service {
             }
             // The application's own traffic needs no store.
             Err(error) if self.settings.app.upstream.is_some() && !self.settings.app.require_store => {
-                if self.process.store_is_away(true) {
+                if self.process.note_store_away(true) {
                     tracing::warn!(%error, "the store does not answer; the application is served without it");
                 }
                 let detail = "The store cannot be reached: the application is served, connections are not.";
@@ -86,7 +86,7 @@ impl Service {
             }
             Err(error) => {
                 // Said once, however often it is asked, and not as a request that failed.
-                if self.process.store_is_away(true) {
+                if self.process.note_store_away(true) {
                     tracing::warn!(%error, "not ready: the store does not answer");
                 }
                 Ok(HttpError::broker(error.into()).respond(request_id))

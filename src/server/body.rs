@@ -120,6 +120,6 @@ impl http_body::Body for Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        if self.body.is_end_stream() { self.record.ends() } else { self.record.is_left() }
+        if self.body.is_end_stream() { self.record.ends() } else { self.record.abandons() }
     }
 }

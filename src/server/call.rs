@@ -29,7 +29,7 @@ impl Service {
     pub(super) async fn call(&self, target: Target<'_>, mut request: Request<Incoming>, number: u64) -> Response<Body> {
         let mut record = CallRecord::begin(&self.process, number, request.method());
         if let Some(tracer) = &self.tracer {
-            record.is_traced(tracer, &mut request);
+            record.begins_spans(tracer, &mut request);
         }
         let answer = self.forwarded(target, request, &mut record).await;
         answer.unwrap_or_else(|error| self.refused_call(&error, number, record))
@@ -38,11 +38,11 @@ impl Service {
     /// The answer to a call that is not made.
     pub(super) fn refused_call(&self, error: &HttpError, number: u64, mut record: CallRecord) -> Response<Body> {
         if error.is_for_nobody() {
-            record.is_left();
+            record.abandons();
             return error.respond(&self.process.request_id(number));
         }
         let answer = self.refused(error, number);
-        record.is_refused(&answer);
+        record.refuses(&answer);
         answer
     }
 
@@ -69,11 +69,11 @@ impl Service {
         let integration = usable(known, &caller, name)?;
         caller.require_method(request.method().as_str(), request.headers())?;
         let person = caller.person(Named::from_headers(request.headers())?)?;
-        caller.require(integration.name.as_str(), person).inspect_err(|_| record.is_for_named(person))?;
+        caller.require(integration.name.as_str(), person).inspect_err(|_| record.concerns_named(person))?;
 
         if integration.holder.is_some() {
             // The connection is nobody's, and the call is somebody's all the same.
-            record.is_for_named(person);
+            record.concerns_named(person);
         }
         let name = integration.live_key(person.org, person.user);
         let mut token = record.token();
@@ -81,7 +81,7 @@ impl Service {
             Some(live) => live,
             None => {
                 let key = ConnectionKey { integration: integration.name.clone(), person: person.parse()? };
-                record.is_for(key.person.clone());
+                record.concerns(key.person.clone());
                 let access = self.broker.access(&key, &mut token).boxed().await;
                 access
                     .inspect_err(|error| token.fail(error.word()))

@@ -105,12 +105,12 @@ impl CallRecord {
     }
 
     /// Whom it is for, while no connection is known.
-    pub(super) fn is_for(&mut self, person: Person) {
+    pub(super) fn concerns(&mut self, person: Person) {
         self.note(|known| known.person = Some(person));
     }
 
     /// The same by a name that a request brought; nobody where it is not the name of a person.
-    pub(super) fn is_for_named(&mut self, person: PersonName<'_>) {
+    pub(super) fn concerns_named(&mut self, person: PersonName<'_>) {
         self.note(|known| known.person = person.parse().ok());
     }
 
@@ -161,7 +161,7 @@ impl CallRecord {
     }
 
     /// Nobody takes any more of the answer's body, which may be because all of it was taken.
-    pub(super) fn is_left(&mut self) {
+    pub(super) fn abandons(&mut self) {
         if self.0.as_ref().is_some_and(|known| known.announced == Some(known.bytes_out)) {
             self.ends();
         }
@@ -169,7 +169,7 @@ impl CallRecord {
     }
 
     /// It was answered by us and not by the provider.
-    pub(super) fn is_refused(&mut self, answer: &Response<Body>) {
+    pub(super) fn refuses(&mut self, answer: &Response<Body>) {
         self.note(|known| {
             let code = answer.headers().get(KEYFERRY_ERROR).and_then(|code| code.to_str().ok());
             known.outcome = Outcome::of_code(code.unwrap_or_default());

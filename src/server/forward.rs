@@ -93,7 +93,7 @@ where
     R: FnOnce(Span) -> F,
     F: Future<Output = Option<Arc<Ready>>>,
 {
-    record.is_to_be_renewed();
+    record.renews();
     let body = match &again.progress {
         None => Some(RequestBody::empty()),
         Some(progress) => progress.again(),

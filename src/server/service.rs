@@ -163,12 +163,12 @@ impl Process {
     }
 
     /// Notes whether the store is away; true when that is news.
-    pub(super) fn store_is_away(&self, is_away: bool) -> bool {
+    pub(super) fn note_store_away(&self, is_away: bool) -> bool {
         self.store_away.swap(is_away, Ordering::Relaxed) != is_away
     }
 
     /// From this moment on, what is still in flight is cut off.
-    pub fn is_over_at(&self, moment: Instant) {
+    pub fn ends_at(&self, moment: Instant) {
         let _ = self.over_at.set(moment);
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Spans {
 
 impl CallRecord {
     /// Begins its span, when the caller's trace or chance says so.
-    pub(in crate::server) fn is_traced<B>(&mut self, tracer: &Tracer, request: &mut Request<B>) {
+    pub(in crate::server) fn begins_spans<B>(&mut self, tracer: &Tracer, request: &mut Request<B>) {
         let Some(known) = &mut self.0 else { return };
         let method = method(request.method());
         let name = || {
@@ -81,7 +81,7 @@ impl CallRecord {
     }
 
     /// The provider does not take the token; what follows is another request.
-    pub(in crate::server) fn is_to_be_renewed(&mut self) {
+    pub(in crate::server) fn renews(&mut self) {
         if let Some(known) = &mut self.0 {
             known.spans.upstream = Span::none();
         }

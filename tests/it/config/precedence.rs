@@ -196,11 +196,15 @@ fn store_keys() {
 fn what_deserves_a_look() {
     let hash = "0a".repeat(32);
     let folder = Folder::with(&format!(
-        "[server]\nlisten = '0.0.0.0:0'\npublic_url = 'http://keyferry.example/a/'\ntrusted_proxies = ['0.0.0.0/0', '10.0.0.1']\n\
+        "[server]\nlisten = '0.0.0.0:0'\nadmin_listen = '0.0.0.0:1'\nadmin_key_hash = 'sha256:{hash}'\n\
+         public_url = 'http://keyferry.example/a/'\ntrusted_proxies = ['0.0.0.0/0', '10.0.0.1']\n\
          [net]\nallow = ['::/0']\n[store]\nprefix = 'x:'\n[integrations.old]\nclient_id = 'a'\nclient_secret = 'b'\n\
          [callers.a]\nkey_hash = 'sha256:{hash}'\norgs = ['*']\nusers = ['*']\nintegrations = ['*']\nmethods = []"
     ))
-    .file("providers/old.toml", "extends = 'hubspot'\n[oauth]\ntoken_endpoint = 'https://api.hubapi.com/oauth/v1/token'");
+    .file(
+        "providers/old.toml",
+        "extends = 'hubspot'\n[oauth]\ntoken_endpoint = 'https://api.hubapi.com/oauth/v1/token'",
+    );
     insta::assert_snapshot!(folder.warnings());
     let config = folder.config();
     assert_eq!(config.server.public_url.as_str(), "http://keyferry.example/a");
