@@ -25,11 +25,10 @@ pub(super) fn complain(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// Asks for one line, and gives it without white space around it; `None` when there is no more input.
+/// Asks for one line, and gives it without white space around it; `None` when there is no more input. On standard error:
+/// a question in the file that takes the result would be seen by nobody, and make the result something else.
 pub(super) fn ask(question: &str) -> io::Result<Option<String>> {
-    let mut output = io::stdout().lock();
-    write!(output, "{question}")?;
-    output.flush()?;
+    write!(io::stderr().lock(), "{question}")?;
     let mut line = String::new();
     let read = io::stdin().read_line(&mut line)?;
     Ok((read > 0).then(|| line.trim().to_owned()))
