@@ -130,10 +130,7 @@ where
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
-        Command::Completions(arguments) => {
-            completions::run(&arguments);
-            Ok(())
-        }
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
     match outcome {

@@ -139,7 +139,7 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
             }
             if !json {
                 rows.push(row(connection));
-            } else if !print(format!("{connection}\n").as_bytes()) {
+            } else if !print(format!("{connection}\n").as_bytes())? {
                 // Whoever reads has enough: `keyferry connections list … | head`.
                 return Ok(());
             }
@@ -151,7 +151,7 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
         }
     }
     if !json && !rows.is_empty() {
-        print(table(&rows).as_bytes());
+        print(table(&rows).as_bytes())?;
     } else if rows.is_empty() && known.is_empty() {
         complain("There are no such connections.");
     }
@@ -166,12 +166,7 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
 async fn show(arguments: Show, environment: Environment) -> Outcome {
     let Show { id, json, asking } = arguments;
     let connection = Admin::new(asking, environment)?.ask(Method::GET, &format!("/connections/{id}"), &[]).await?;
-    if json {
-        say(connection);
-    } else {
-        say(described(&connection));
-    }
-    Ok(())
+    if json { say(connection) } else { say(described(&connection)) }
 }
 
 async fn disconnect(arguments: Disconnect, environment: Environment) -> Outcome {
@@ -184,8 +179,7 @@ async fn disconnect(arguments: Disconnect, environment: Environment) -> Outcome 
         agreed(format!("Disconnect {id} ({whose})? They have to connect again afterwards."), yes).await?;
     }
     let connection = admin.ask(Method::DELETE, &path, &[]).await?;
-    say(format_args!("Disconnected: {id} ({}). The provider is being told.", whose(&connection)));
-    Ok(())
+    say(format_args!("Disconnected: {id} ({}). The provider is being told.", whose(&connection)))
 }
 
 fn whose(connection: &Value) -> String {
