@@ -163,8 +163,9 @@ impl From<Problems> for Failure {
 }
 
 impl Environment {
+    /// A variable that is set; an empty one counts as unset, as a shell's `NAME= keyferry …` means it.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     fn into_pairs(self) -> Vec<(String, String)> {

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 const WORDS: Words = Words {
     url_flag: "--admin-url",
+    key_from: "--key or KEYFERRY_ADMIN_KEY",
     nothing_there: "start it with `keyferry serve`, or name its admin listener with --admin-url",
     no_key: "Pass the admin key with --key or KEYFERRY_ADMIN_KEY.",
     wrong_key: "The key has to be the one whose hash is server.admin_key_hash; an API key of a caller is not.",
@@ -61,7 +62,7 @@ impl Admin {
                 Url::parse(&format!("http://{address}")).map_err(|error| Failure::other(error.to_string()))?
             }
         };
-        Contact::new(&url, key, &WORDS).map(Self)
+        Contact::new(&url, key.as_ref(), &WORDS).map(Self)
     }
 
     /// Asks for something that answers in JSON.

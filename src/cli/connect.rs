@@ -137,7 +137,7 @@ fn report(sidecar: &Sidecar, integration: &IntegrationName, connection: &Value) 
 
 /// What opens a URL on this desktop. Without a display `xdg-open` would start a browser in this terminal.
 fn opener(environment: &Environment) -> Option<std::process::Command> {
-    let has = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    let has = |name: &str| environment.get(name).is_some();
     let program = match () {
         () if cfg!(target_os = "macos") => "open",
         () if has("DISPLAY") || has("WAYLAND_DISPLAY") => "xdg-open",

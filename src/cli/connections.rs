@@ -173,13 +173,20 @@ async fn disconnect(arguments: Disconnect, environment: Environment) -> Outcome 
     let Disconnect { id, yes, asking } = arguments;
     let admin = Admin::new(asking, environment)?;
     let path = format!("/connections/{id}");
-    if !yes {
-        let connection = admin.ask(Method::GET, &path, &[]).await?;
+    let connection = admin.ask(Method::GET, &path, &[]).await?;
+    let is_ended = text(&connection, "status") == ConnectionStatus::Disconnected.as_str();
+    if !is_ended {
         let whose = whose(&connection);
         agreed(format!("Disconnect {id} ({whose})? They have to connect again afterwards."), yes).await?;
     }
+    // Also one that is ended: the word to other replicas may have been lost, and goes out once more.
     let connection = admin.ask(Method::DELETE, &path, &[]).await?;
-    say(format_args!("Disconnected: {id} ({}). The provider is being told.", whose(&connection)))
+    let whose = whose(&connection);
+    if is_ended {
+        say(format_args!("Disconnected already: {id} ({whose}). Nothing was left to end."))
+    } else {
+        say(format_args!("Disconnected: {id} ({whose}). The provider is being told."))
+    }
 }
 
 fn whose(connection: &Value) -> String {

@@ -70,6 +70,9 @@ async fn the_operators_commands() {
     let (code, out, said) = at_a_terminal("y", &arguments).await;
     assert!(code == 0 && out.starts_with(&format!("Disconnected: {ada}")), "{out}{said}");
     scene.keyferry.call("acme", "/api/me", Person::ADA).await.expect_problem(424, "not_connected");
+    // There is nothing left to ask about.
+    let (code, out, err) = typed(&["connections", "disconnect", &ada]).run().await;
+    assert!(code == 0 && out.starts_with(&format!("Disconnected already: {ada}")), "{out}{err}");
     let other = id_of("integration=other").await;
     let (code, out, err) = typed(&["connections", "disconnect", &other, "--yes"]).run().await;
     assert!(code == 0 && out.contains(&other), "{out}{err}");

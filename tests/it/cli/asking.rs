@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::Typed;
 use crate::support::Scripted;
 
@@ -12,4 +14,40 @@ async fn no_proxy_of_the_environment_gets_the_key() {
         assert!(code == 1 && err.contains("nothing answers at http://127.0.0.1:1"), "{err}");
     }
     assert_eq!(proxy.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_key_is_what_stands_before_the_line_break() {
+    let sidecar = Scripted::start().await;
+    let commands = [
+        (["connections", "list", "--admin-url"], "KEYFERRY_ADMIN_KEY", "/connections"),
+        (["items", "acme", "--url"], "KEYFERRY_KEY", "/integrations/acme/items"),
+    ];
+    for (arguments, variable, path) in commands {
+        let url = sidecar.url("");
+        let typed = || Typed::new(&[&arguments[..], &[&url]].concat());
+        let check = async |key: &str, expected: Option<&str>| {
+            sidecar.json(path, &json!({ "problems": [], "connections": [] }));
+            let (code, _, err) = typed().environment(variable, key).run().await;
+            let [request] = &sidecar.requests()[..] else { panic!("{code} {err}") };
+            let sent = request.lines().find_map(|line| line.strip_prefix("authorization: "));
+            assert_eq!(sent, expected, "{key:?}");
+        };
+        check("kf_canary\n", Some("Bearer kf_canary")).await;
+        check("kf_canary \r\n\n", Some("Bearer kf_canary")).await;
+        check("\n", None).await;
+        check("", None).await;
+
+        let (code, _, err) = typed().environment(variable, "kf_can\nary").run().await;
+        assert!(code == 2 && err.contains(variable) && err.contains("line break") && !err.contains("ary"), "{err}");
+        assert_eq!(sidecar.requests(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_address_is_none() {
+    let config = "[server]\nadmin_listen = \"127.0.0.1:1\"\n";
+    let typed = Typed::new(&["connections", "list"]).config(config).environment("KEYFERRY_ADMIN_URL", "");
+    let (code, _, err) = typed.run().await;
+    assert!(code == 1 && err.contains("nothing answers at http://127.0.0.1:1"), "{err}");
 }
