@@ -45,6 +45,17 @@ async fn a_key_is_what_stands_before_the_line_break() {
 }
 
 #[tokio::test]
+async fn a_page_of_connections_may_hold_much_of_each() {
+    let sidecar = Scripted::start().await;
+    let value = "x".repeat(8 << 10);
+    let connection = |number: u32| json!({ "connection": format!("con_{number}"), "captured": { "answer": value } });
+    let page: Vec<_> = (0..200).map(connection).collect();
+    sidecar.json("/connections", &json!({ "connections": page }));
+    let (code, out, err) = Typed::new(&["connections", "list", "--admin-url", &sidecar.url("")]).run().await;
+    assert_eq!((code, err.as_str(), out.lines().count()), (0, "", 201));
+}
+
+#[tokio::test]
 async fn an_empty_address_is_none() {
     let config = "[server]\nadmin_listen = \"127.0.0.1:1\"\n";
     let typed = Typed::new(&["connections", "list"]).config(config).environment("KEYFERRY_ADMIN_URL", "");
