@@ -82,8 +82,8 @@ impl Admin {
 /// Where the configuration says that the admin listener is.
 pub(super) fn address(config_path: Option<PathBuf>, environment: Environment) -> Result<SocketAddr, Failure> {
     let environment = environment.into_pairs();
-    let config = config::load(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
-    let address = config.server.admin_listen.ok_or_else(|| {
+    let listens = config::admin_listen(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
+    let address = listens.ok_or_else(|| {
         Failure::other("server.admin_listen is \"\", so that nothing can be asked; give it an address")
     })?;
     Ok(reachable(address))

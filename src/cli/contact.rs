@@ -162,8 +162,7 @@ fn client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// Sends a request, for an answer in JSON.
 pub(super) async fn ask(request: RequestBuilder) -> Result<Value, Refusal> {
-    let response =
-        request.header(ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
+    let response = request.header(ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
     if response.status().is_success() { document(response).await } else { Err(refusal(response).await) }
 }
 

@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The arguments of `keyferry healthcheck`.
 #[derive(Debug, Args)]
 #[command(after_help = "It asks GET /readyz at server.admin_listen of the configuration that the sidecar runs with.
-Exit codes: 0 ready, 2 a mistake in the configuration, 1 not ready or not there.")]
+Nothing else of the configuration is looked at.
+Exit codes: 0 ready, 2 a mistake in server.admin_listen, 1 not ready or not there.")]
 pub(super) struct Arguments {
     /// Configuration file [default: config.toml, if there is one]
     #[arg(long, value_name = "FILE")]

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::Typed;
-use crate::support::Scripted;
+use crate::support::{Configuration, Keyferry, Scripted};
 
 #[tokio::test]
 async fn no_proxy_of_the_environment_gets_the_key() {
@@ -61,4 +61,41 @@ async fn an_empty_address_is_none() {
     let typed = Typed::new(&["connections", "list"]).config(config).environment("KEYFERRY_ADMIN_URL", "");
     let (code, _, err) = typed.run().await;
     assert!(code == 1 && err.contains("nothing answers at http://127.0.0.1:1"), "{err}");
+}
+
+#[tokio::test]
+async fn only_the_address_is_read_of_a_configuration() {
+    let keyferry = Keyferry::start(Configuration::new()).await;
+    let admin = keyferry.admin().to_string();
+    // What only the process has, and what somebody is about to write.
+    let elsewhere = "lisen = 1\nlisten = \"nowhere\"\n[store]\nurl = \"redis://127.0.0.1:1\"\n\
+                     [integrations.unheard-of]\nclient_id = 1\n[nothing]\n";
+    let by_file = format!("[server]\nadmin_listen = \"{admin}\"\n{elsewhere}");
+    let by_variable = format!("[server]\nadmin_listen = \"127.0.0.1:1\"\n{elsewhere}");
+    let (code, _, err) = Typed::new(&["check"]).config(&by_file).run().await;
+    assert!(code == 2 && err.contains("KEYFERRY_STORE_KEY"), "{err}");
+    let commands: [(&[&str], i32, &str); 4] = [
+        (&["healthcheck"], 0, ""),
+        (&["connections", "list"], 1, "403 forbidden"),
+        (&["people", "delete", "--org", "a", "--user", "b", "--yes"], 1, "403 forbidden"),
+        (&["store", "rekey"], 1, "403 forbidden"),
+    ];
+    for (arguments, expected, said) in commands {
+        let typed = || Typed::new(arguments);
+        let (code, _, err) = typed().config(&by_file).run().await;
+        assert!(code == expected && err.contains(said), "{arguments:?}: {code} {err}");
+        let typed_so = typed().config(&by_variable).environment("KEYFERRY_SERVER__ADMIN_LISTEN", &admin);
+        let (code, _, err) = typed_so.environment("KEYFERRY_SERVER____", "odd").run().await;
+        assert!(code == expected && err.contains(said), "{arguments:?}: {code} {err}");
+
+        let check = async |config: &str, expected: &str| {
+            let (code, _, err) = typed().config(config).run().await;
+            assert!(code == 2 && err.starts_with("config: 1 mistake\n") && err.contains(expected), "{code} {err}");
+        };
+        check("[server]\nlisen = 1\nadmin_listen = \"nowhere\"\n", "server.admin_listen").await;
+        check("server = 1\n", "config.toml  server  ").await;
+        check("[server\n", "is not TOML").await;
+        let (code, _, err) = typed().environment("KEYFERRY_SERVER__ADMIN_LISTEN", "nowhere").run().await;
+        assert!(code == 2 && err.contains("environment variable KEYFERRY_SERVER__ADMIN_LISTEN"), "{code} {err}");
+    }
 }
