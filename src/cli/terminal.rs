@@ -19,8 +19,8 @@ pub(super) fn print(lines: &[u8]) -> Result<bool, Failure> {
     is_read(output.write_all(lines).and_then(|()| output.flush()))
 }
 
-/// Whether somebody still reads what was written.
-fn is_read(written: io::Result<()>) -> Result<bool, Failure> {
+/// Whether somebody still reads what was written to standard output.
+pub(super) fn is_read(written: io::Result<()>) -> Result<bool, Failure> {
     match written {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),

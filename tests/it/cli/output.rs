@@ -34,7 +34,7 @@ async fn whoever_reads_no_more_is_told_nothing() {
 }
 
 /// Commands that ask nobody and end well.
-fn results() -> [Vec<&'static str>; 11] {
+fn results() -> [Vec<&'static str>; 14] {
     [
         "check",
         "completions bash",
@@ -47,6 +47,9 @@ fn results() -> [Vec<&'static str>; 11] {
         "providers show notion --json",
         "schema config",
         "schema config --markdown",
+        "--help",
+        "--version",
+        "connections list --help",
     ]
     .map(|line| line.split(' ').collect())
 }
