@@ -117,7 +117,7 @@ pub async fn run<S>(
 where
     S: Future<Output = ()>,
 {
-    let outcome = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+    exit_code(match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(arguments, environment, stop, hangups).await,
         Command::Check(arguments) => check::run(arguments, environment),
         Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
@@ -130,12 +130,19 @@ where
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(arguments, environment).await,
-        Command::Completions(arguments) => {
-            completions::run(&arguments);
-            Ok(())
-        }
+        Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
-    };
+    })
+}
+
+/// Says what clap has to say when there is nothing to run: the text of `--help`, the version, or a mistake in what was
+/// typed.
+pub fn unparsed(error: &clap::Error) -> ExitCode {
+    let written = error.print();
+    if error.use_stderr() { ExitCode::from(2) } else { exit_code(terminal::is_read(written).map(|_| ())) }
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(message)) => {
@@ -166,8 +173,9 @@ impl From<Problems> for Failure {
 }
 
 impl Environment {
+    /// A variable that is set; an empty one counts as unset, as a shell's `NAME= keyferry …` means it.
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     fn into_pairs(self) -> Vec<(String, String)> {

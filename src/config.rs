@@ -24,6 +24,7 @@ mod telemetry;
 mod trial;
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use self::document::{Document, Layer};
@@ -137,6 +138,26 @@ pub fn load_with_sources(request: LoadRequest) -> Loaded {
     Loaded { config, sources: environment.sources() }
 }
 
+/// Where the admin listener of a process with this configuration is; `None` when it has none. For whoever asks one that
+/// runs: it may have secrets that nobody else has, and a mistake elsewhere that came in since keeps nobody from asking.
+///
+/// # Errors
+///
+/// What leaves it unknown: a file that cannot be read or is no TOML, or a mistake in `server.admin_listen` itself.
+pub fn admin_listen(request: LoadRequest) -> Result<Option<SocketAddr>, Problems> {
+    let LoadRequest { config_path, directory, environment, overrides } = request;
+    let report = Report::default();
+    let environment = Environment::new(environment);
+    let context = Context { report: &report, environment: &environment, keys: None };
+    let file = config_file(config_path.as_deref(), &directory, &context);
+    let Ok(file) = file else { return Err(Problems(report.finish().0)) };
+    let document = document(file.as_ref(), &directory, &overrides, &FreeNames::default(), &context);
+    let address = Table::read(&document, &context, |table| table.table("server", "", server::admin_listen));
+    let is_of_it = |problem: &Problem| matches!(problem.key.as_str(), "server" | "server.admin_listen");
+    let mistakes: Vec<Problem> = report.finish().0.into_iter().filter(is_of_it).collect();
+    if mistakes.is_empty() { Ok(address) } else { Err(Problems(mistakes)) }
+}
+
 /// Every key of `config.toml`, in the order in which they are read.
 pub fn keys() -> Vec<Key> {
     describe(|table| {
@@ -188,7 +209,14 @@ struct Gathered {
     allow_http: bool,
 }
 
-fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Gathered {
+/// The file, the environment as `names` tell what it means, and the flags.
+fn document(
+    file: Option<&Layer>,
+    directory: &Path,
+    overrides: &[Override],
+    names: &FreeNames,
+    context: &Context<'_>,
+) -> Document {
     let flags: Vec<Layer> = overrides
         .iter()
         .map(|Override { flag, key, value }| {
@@ -200,19 +228,21 @@ fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], contex
         Some(file) => (file.name(), file.directory()),
         None => (DEFAULT_FILE, directory),
     };
-    let merge = |environment: &[Layer]| {
-        Document::merge(home, home_directory, file.into_iter().chain(environment).chain(&flags))
-    };
+    let environment = environment::layers(context, directory, names);
+    Document::merge(home, home_directory, file.into_iter().chain(&environment).chain(&flags))
+}
+
+fn gather(file: Option<&Layer>, directory: &Path, overrides: &[Override], context: &Context<'_>) -> Gathered {
     // Names in the environment depend on the provider files, and where those are may stand in the environment.
     let quiet = Report::default();
     let ahead = Context { report: &quiet, environment: context.environment, keys: None };
-    let document = merge(&environment::layers(&ahead, directory, &FreeNames::default()));
-    let folder = Table::read(&document, &ahead, |table| {
-        table.table("server", "", |table| server::providers_folder(table, home_directory))
+    let before = document(file, directory, overrides, &FreeNames::default(), &ahead);
+    let folder = Table::read(&before, &ahead, |table| {
+        table.table("server", "", |table| server::providers_folder(table, &before.home().directory))
     });
     let files = Files::read(&folder, context);
     let names = FreeNames::of(file, files.ids());
-    let document = merge(&environment::layers(context, directory, &names));
+    let document = document(file, directory, overrides, &names, context);
     let allow_http =
         Table::read(&document, &ahead, |table| table.table("net", "", |table| table.boolean("allow_http", "")));
     Gathered { document, folder, files, allow_http: allow_http.unwrap_or(false) }

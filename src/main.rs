@@ -21,7 +21,10 @@ fn main() -> ExitCode {
     telemetry::log_panics();
     forbid_core_dumps();
     rustls::crypto::ring::default_provider().install_default().expect("nothing has installed a provider before main");
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return cli::unparsed(&error),
+    };
     // The one place that reads the environment.
     let environment = std::env::vars_os().collect();
 

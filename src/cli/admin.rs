@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 const WORDS: Words = Words {
     url_flag: "--admin-url",
+    key_from: "--key or KEYFERRY_ADMIN_KEY",
     nothing_there: "start it with `keyferry serve`, or name its admin listener with --admin-url",
     no_key: "Pass the admin key with --key or KEYFERRY_ADMIN_KEY.",
     wrong_key: "The key has to be the one whose hash is server.admin_key_hash; an API key of a caller is not.",
@@ -61,7 +62,7 @@ impl Admin {
                 Url::parse(&format!("http://{address}")).map_err(|error| Failure::other(error.to_string()))?
             }
         };
-        Contact::new(&url, key, &WORDS).map(Self)
+        Contact::new(&url, key.as_ref(), &WORDS).map(Self)
     }
 
     /// Asks for something that answers in JSON.
@@ -81,8 +82,8 @@ impl Admin {
 /// Where the configuration says that the admin listener is.
 pub(super) fn address(config_path: Option<PathBuf>, environment: Environment) -> Result<SocketAddr, Failure> {
     let environment = environment.into_pairs();
-    let config = config::load(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
-    let address = config.server.admin_listen.ok_or_else(|| {
+    let listens = config::admin_listen(LoadRequest { config_path, environment, ..LoadRequest::default() })?;
+    let address = listens.ok_or_else(|| {
         Failure::other("server.admin_listen is \"\", so that nothing can be asked; give it an address")
     })?;
     Ok(reachable(address))

@@ -29,9 +29,8 @@ pub(super) fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let config = config::load(request)?;
     if !config.warnings.is_empty() {
         let noun = if config.warnings.len() == 1 { "warning" } else { "warnings" };
-        say(format_args!("config: {} {noun}", config.warnings.len()));
-        config.warnings.iter().for_each(|warning| say(format_args!("  {warning}")));
+        say(format_args!("config: {} {noun}", config.warnings.len()))?;
+        config.warnings.iter().try_for_each(|warning| say(format_args!("  {warning}")))?;
     }
-    say("config: no mistakes");
-    Ok(())
+    say("config: no mistakes")
 }

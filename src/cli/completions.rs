@@ -3,6 +3,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
+use super::Outcome;
 use super::terminal::print;
 
 /// The arguments of `keyferry completions`.
@@ -19,8 +20,9 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) {
+pub(super) fn run(arguments: &Arguments) -> Outcome {
     let mut script = Vec::new();
     generate(arguments.shell, &mut super::Arguments::command(), "keyferry", &mut script);
-    print(&script);
+    print(&script)?;
+    Ok(())
 }

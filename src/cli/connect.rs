@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outc
 
     let before = sidecar.connection(&integration).await?;
     let start = sidecar.authorize(&integration, &variables, &params).await?;
-    say(format_args!("To connect an account at `{integration}`, open this in a browser:\n\n  {start}\n"));
+    say(format_args!("To connect an account at `{integration}`, open this in a browser:\n\n  {start}\n"))?;
     if !no_browser && let Some(mut opener) = opener(environment) {
         let opened =
             opener.arg(start.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -75,20 +75,18 @@ pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outc
         confirm(&sidecar, &integration).await?
     } else if before.is_some_and(|connection| connection["status"] == "active") {
         // A connection that is replaced looks the same before and after, and a refresh changes it as well.
-        say(
+        return say(
             "This account is connected already, so that there is nothing to wait for: the browser says when it is again.",
         );
-        return Ok(());
     } else {
         wait(&sidecar, &integration).await?
     };
-    report(&sidecar, &integration, &connection);
-    Ok(())
+    report(&sidecar, &integration, &connection)
 }
 
 /// Without keys a callback completes the connection, so that it only has to be awaited.
 async fn wait(sidecar: &Sidecar, integration: &IntegrationName) -> Result<Value, Failure> {
-    say("Waiting for the browser; Ctrl-C gives up.");
+    say("Waiting for the browser; Ctrl-C gives up.")?;
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -102,7 +100,7 @@ async fn wait(sidecar: &Sidecar, integration: &IntegrationName) -> Result<Value,
 
 /// With keys it takes the code that the callback's page shows to whoever finished in the browser.
 async fn confirm(sidecar: &Sidecar, integration: &IntegrationName) -> Result<Value, Failure> {
-    say("This is a start link: it works once, in the browser that opens it first. The browser then shows a code.");
+    say("This is a start link: it works once, in the browser that opens it first. The browser then shows a code.")?;
     let answer = tokio::task::spawn_blocking(|| ask("Code: ")).await;
     let text = answer.map_err(|error| Failure::other(error.to_string()))?;
     let text = text.map_err(|error| Failure::other(format!("the code cannot be read: {error}")))?;
@@ -126,7 +124,7 @@ fn is_start_link(url: &Url) -> bool {
     url.path().ends_with("/authorize") && url.query_pairs().any(|(name, _)| name == "start")
 }
 
-fn report(sidecar: &Sidecar, integration: &IntegrationName, connection: &Value) {
+fn report(sidecar: &Sidecar, integration: &IntegrationName, connection: &Value) -> Outcome {
     let text = |name: &str| connection[name].as_str().unwrap_or("?").to_owned();
     say(format_args!(
         "Connected: {} at `{integration}` for user {} of organisation {}.\nCall its API at {}/proxy/{integration}/…",
@@ -134,12 +132,12 @@ fn report(sidecar: &Sidecar, integration: &IntegrationName, connection: &Value) 
         text("user_id"),
         text("org_id"),
         sidecar.base()
-    ));
+    ))
 }
 
 /// What opens a URL on this desktop. Without a display `xdg-open` would start a browser in this terminal.
 fn opener(environment: &Environment) -> Option<std::process::Command> {
-    let has = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
+    let has = |name: &str| environment.get(name).is_some();
     let program = match () {
         () if cfg!(target_os = "macos") => "open",
         () if has("DISPLAY") || has("WAYLAND_DISPLAY") => "xdg-open",

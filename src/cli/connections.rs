@@ -139,7 +139,7 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
             }
             if !json {
                 rows.push(row(connection));
-            } else if !print(format!("{connection}\n").as_bytes()) {
+            } else if !print(format!("{connection}\n").as_bytes())? {
                 // Whoever reads has enough: `keyferry connections list … | head`.
                 return Ok(());
             }
@@ -151,7 +151,7 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
         }
     }
     if !json && !rows.is_empty() {
-        print(table(&rows).as_bytes());
+        print(table(&rows).as_bytes())?;
     } else if rows.is_empty() && known.is_empty() {
         complain("There are no such connections.");
     }
@@ -166,26 +166,27 @@ async fn list(arguments: List, environment: Environment) -> Outcome {
 async fn show(arguments: Show, environment: Environment) -> Outcome {
     let Show { id, json, asking } = arguments;
     let connection = Admin::new(asking, environment)?.ask(Method::GET, &format!("/connections/{id}"), &[]).await?;
-    if json {
-        say(connection);
-    } else {
-        say(described(&connection));
-    }
-    Ok(())
+    if json { say(connection) } else { say(described(&connection)) }
 }
 
 async fn disconnect(arguments: Disconnect, environment: Environment) -> Outcome {
     let Disconnect { id, yes, asking } = arguments;
     let admin = Admin::new(asking, environment)?;
     let path = format!("/connections/{id}");
-    if !yes {
-        let connection = admin.ask(Method::GET, &path, &[]).await?;
+    let connection = admin.ask(Method::GET, &path, &[]).await?;
+    let is_ended = text(&connection, "status") == ConnectionStatus::Disconnected.as_str();
+    if !is_ended {
         let whose = whose(&connection);
         agreed(format!("Disconnect {id} ({whose})? They have to connect again afterwards."), yes).await?;
     }
+    // Also one that is ended: the word to other replicas may have been lost, and goes out once more.
     let connection = admin.ask(Method::DELETE, &path, &[]).await?;
-    say(format_args!("Disconnected: {id} ({}). The provider is being told.", whose(&connection)));
-    Ok(())
+    let whose = whose(&connection);
+    if is_ended {
+        say(format_args!("Disconnected already: {id} ({whose}). Nothing was left to end."))
+    } else {
+        say(format_args!("Disconnected: {id} ({whose}). The provider is being told."))
+    }
 }
 
 fn whose(connection: &Value) -> String {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
@@ -11,8 +13,13 @@ use url::Url;
 use super::Failure;
 use crate::model::Secret;
 
-/// Largest answer that is read, in bytes.
-const LARGEST: usize = 1 << 20;
+/// Largest document that is read, in bytes. The largest of ours is a page of 200 connections: each shows the values that
+/// its provider file captures from the provider's answers, some KiB where the file takes much, and no more than the
+/// answers' own MiB. A quarter of that for each is far above what is met, and little for a machine that reads it once.
+const LARGEST: usize = 200 * (256 << 10);
+
+/// Longest line that is read, in bytes.
+const LONGEST_LINE: usize = 1 << 20;
 
 /// How long an answer in lines may take; the sidecar has deadlines of its own for every part.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,7 +30,8 @@ pub(super) struct Contact {
     /// Without a trailing slash.
     base: String,
     http: reqwest::Client,
-    key: Option<Secret>,
+    /// The key as it is sent.
+    authorization: Option<HeaderValue>,
     words: &'static Words,
 }
 
@@ -32,6 +40,8 @@ pub(super) struct Contact {
 pub(super) struct Words {
     /// The flag that names the address.
     pub(super) url_flag: &'static str,
+    /// What gives the key.
+    pub(super) key_from: &'static str,
     /// What to do when nothing is there.
     pub(super) nothing_there: &'static str,
     /// What to do when a key is asked for, and none was given.
@@ -51,15 +61,18 @@ pub(super) enum Refusal {
 }
 
 impl Contact {
-    /// Does not speak to it yet.
-    pub(super) fn new(url: &Url, key: Option<Secret>, words: &'static Words) -> Result<Self, Failure> {
+    /// Does not speak to it yet. An empty key is none.
+    pub(super) fn new(url: &Url, key: Option<&Secret>, words: &'static Words) -> Result<Self, Failure> {
         if !is_web(url) || url.query().is_some() || url.fragment().is_some() {
             let flag = words.url_flag;
             return Err(Failure::other(format!("{flag} has to be an http or https address without `?` and `#`")));
         }
         let base = url.as_str().trim_end_matches('/').to_owned();
         let http = client().map_err(|error| Failure::other(format!("no HTTP client: {error}")))?;
-        Ok(Self { base, http, key, words })
+        // What is read from a file often ends with a line break, which no key has.
+        let key = key.map(|key| key.expose().trim_end()).filter(|key| !key.is_empty());
+        let authorization = key.map(|key| authorization(key, words)).transpose()?;
+        Ok(Self { base, http, authorization, words })
     }
 
     /// Where it is, without a trailing slash.
@@ -70,8 +83,8 @@ impl Contact {
     /// A request for a path below it, with the key.
     pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.key {
-            Some(key) => request.bearer_auth(key.expose()),
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
             None => request,
         }
     }
@@ -83,7 +96,7 @@ impl Contact {
 
     /// Sends it, for an answer in lines.
     pub(super) async fn lines(&self, request: RequestBuilder) -> Result<Lines<'_>, Failure> {
-        let request = request.timeout(LONGEST).header(http::header::ACCEPT, "application/x-ndjson");
+        let request = request.timeout(LONGEST).header(ACCEPT, "application/x-ndjson");
         let answer = match request.send().await.map_err(Refusal::Unreachable) {
             Ok(answer) if answer.status() == StatusCode::OK => Ok(answer),
             Ok(answer) => Err(refusal(answer).await),
@@ -102,7 +115,7 @@ impl Contact {
             }
             Refusal::Unreachable(error) => format!("{base} did not answer: {}", error.without_url()),
             Refusal::Problem { status, code, detail } => {
-                let hint = match (code.as_str(), &self.key) {
+                let hint = match (code.as_str(), &self.authorization) {
                     ("unauthenticated", None) => format!("\n{}", words.no_key),
                     ("unauthenticated", Some(_)) => format!("\n{}", words.wrong_key),
                     _ => String::new(),
@@ -117,12 +130,25 @@ impl Contact {
     }
 }
 
+/// The header with the key, which no `Debug` shows.
+fn authorization(key: &str, words: &Words) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| {
+        let from = words.key_from;
+        Failure::Configuration(format!(
+            "keyferry: {from} is no key: there is a line break or another control character inside of it"
+        ))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// The trust of this machine, where a company's own authority may stand; a machine without any has the roots compiled
-/// in.
+/// in. No proxy of the environment: one that stands in between would read the key, of requests to this very machine too.
 fn client() -> Result<reqwest::Client, reqwest::Error> {
     let builder = || {
         let redirects = reqwest::redirect::Policy::none();
         reqwest::Client::builder()
+            .no_proxy()
             .redirect(redirects)
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(60))
@@ -136,8 +162,7 @@ fn client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// Sends a request, for an answer in JSON.
 pub(super) async fn ask(request: RequestBuilder) -> Result<Value, Refusal> {
-    let response =
-        request.header(http::header::ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
+    let response = request.header(ACCEPT, "application/json").send().await.map_err(Refusal::Unreachable)?;
     if response.status().is_success() { document(response).await } else { Err(refusal(response).await) }
 }
 
@@ -198,7 +223,7 @@ impl Lines<'_> {
             self.buffer.drain(..self.taken);
             self.taken = 0;
             searched = self.buffer.len();
-            if searched > LARGEST {
+            if searched > LONGEST_LINE {
                 return Err(Failure::other(format!("{} answered no lines", self.contact.base)));
             }
             let piece = self.response.chunk().await.map_err(Refusal::Unreachable);

@@ -85,18 +85,18 @@ where
     let app = SampleApp::new(app_address, &base).map_err(|error| Failure::other(format!("no HTTP client: {error}")))?;
     serve::run(app_listener, app);
 
-    introduce(&base, app_address, &workspace, arguments.token_life);
+    introduce(&base, app_address, &workspace, arguments.token_life)?;
     let began = Instant::now();
     let mut stopped = std::pin::pin!(stopped);
     loop {
         tokio::select! {
             () = &mut stopped => break,
-            Some(event) = happened.recv() => say(format_args!("{:>5}s  {}", began.elapsed().as_secs(), describe(&event))),
+            Some(event) = happened.recv() => say(format_args!("{:>5}s  {}", began.elapsed().as_secs(), describe(&event)))?,
         }
     }
-    say("The demo ends; nothing of it stays.");
+    let said = say("The demo ends; nothing of it stays.");
     running.drain().await;
-    Ok(())
+    said
 }
 
 /// Starts the sidecar on the wanted ports, or on free ones where nobody insists.
@@ -124,7 +124,7 @@ async fn start(workspace: &Workspace, port: Option<u16>) -> Result<Running, Fail
     }
 }
 
-fn introduce(base: &str, app: SocketAddr, workspace: &Workspace, token_life: Duration) {
+fn introduce(base: &str, app: SocketAddr, workspace: &Workspace, token_life: Duration) -> Outcome {
     let file: String = workspace.provider_file().lines().map(|line| format!("    {line}\n")).collect();
     say(format_args!(
         "Keyferry's demo: a sidecar, a make-believe provider and a sample application, all on this machine.\n\n\
@@ -139,7 +139,7 @@ fn introduce(base: &str, app: SocketAddr, workspace: &Workspace, token_life: Dur
          Ctrl-C ends the demo. What happens at the provider:",
         life = humantime::format_duration(token_life),
         path = workspace.provider_path().display(),
-    ));
+    ))
 }
 
 fn describe(event: &Event) -> String {

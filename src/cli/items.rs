@@ -69,7 +69,7 @@ pub(super) async fn run(arguments: Arguments, environment: &Environment) -> Outc
             }
         }
         // What came together goes out together.
-        if !lines.has_more_at_hand() && !print(&std::mem::take(&mut waiting)) {
+        if !lines.has_more_at_hand() && !print(&std::mem::take(&mut waiting))? {
             // Whoever reads has enough: `keyferry items … | head`.
             return Ok(());
         }

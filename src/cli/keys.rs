@@ -45,8 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
          For config.toml, which holds only its hash:\n\n{}",
         key.expose(),
         table(name, &key)
-    ));
-    Ok(())
+    ))
 }
 
 fn draw() -> Result<Secret, Failure> {

@@ -53,16 +53,16 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     command.build();
     match &arguments.out {
         None => {
-            print(&whole(&command).map_err(unwritten)?);
+            print(&whole(&command).map_err(unwritten)?)?;
+            Ok(())
         }
         Some(folder) => {
             let count = write_pages(&command, folder).map_err(|error| {
                 Failure::other(format!("the pages cannot be written to {}: {error}", folder.display()))
             })?;
-            say(format_args!("{count} pages in {}", folder.display()));
+            say(format_args!("{count} pages in {}", folder.display()))
         }
     }
-    Ok(())
 }
 
 fn unwritten(error: io::Error) -> Failure {

@@ -57,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
     agreed(format!("Delete everything that is kept of {person}?"), yes).await?;
     let deleted = admin.ask(Method::DELETE, "/people", &[("org", &org), ("user", &user)]).await?;
     if json {
-        say(&deleted);
+        say(&deleted)?;
     } else {
         let count = |name: &str| deleted[name].as_u64().unwrap_or_default();
         say(format_args!(
@@ -66,7 +66,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
             count("sessions"),
             count("authorizations"),
             count("unconfirmed"),
-        ));
+        ))?;
     }
     match deleted["unopenable"].as_u64().unwrap_or_default() {
         0 => Ok(()),

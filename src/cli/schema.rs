@@ -53,8 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
                 Some(path) => fs::read_to_string(path)
                     .map_err(|error| Failure::other(format!("{} cannot be read: {error}", path.display())))?,
             };
-            say(format_args!("{}", config_reference(&page).trim_end_matches('\n')));
+            say(format_args!("{}", config_reference(&page).trim_end_matches('\n')))
         }
     }
-    Ok(())
 }

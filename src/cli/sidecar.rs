@@ -16,6 +16,7 @@ const DEFAULT_URL: &str = "http://localhost:8080";
 
 const WORDS: Words = Words {
     url_flag: "--url",
+    key_from: "--key or KEYFERRY_KEY",
     nothing_there: "start it with `keyferry serve`, or name another address with --url",
     no_key: "This sidecar asks for a key: pass one with --key or KEYFERRY_KEY.",
     wrong_key: "The key is not one of its callers' keys, or the session has ended.",
@@ -59,7 +60,7 @@ impl Sidecar {
                 .map_err(|error| Failure::other(format!("KEYFERRY_URL is not a URL: {error}")))?,
         };
         let key = key.or_else(|| environment.get("KEYFERRY_KEY").map(str::to_owned)).map(Secret::new);
-        Ok(Self { contact: Contact::new(&url, key, &WORDS)?, org, user })
+        Ok(Self { contact: Contact::new(&url, key.as_ref(), &WORDS)?, org, user })
     }
 
     /// Where it is, without a trailing slash.

@@ -35,6 +35,17 @@ pub(super) fn providers_folder(table: &mut Table<'_>, directory: &std::path::Pat
     }
 }
 
+/// Where the admin listener is; `None` when it is switched off. Read by itself for whoever only asks it.
+pub(super) fn admin_listen(table: &mut Table<'_>) -> Option<SocketAddr> {
+    let doc = "Health, metrics and, with the admin key, the operator's requests; never tokens. \"\" switches it off.";
+    let kind = Kind::Either(vec![Kind::Address, Kind::Word(vec![""])]);
+    let written = table.parsed_as("admin_listen", kind, doc, |text| {
+        if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) }
+    });
+    let default = SocketAddr::from(([127, 0, 0, 1], 8081));
+    written.unwrap_or(Some(table.by_default("admin_listen", default, address)))
+}
+
 /// Reads the table.
 pub(super) fn read(table: &mut Table<'_>) -> Server {
     let doc = "Where callers and browsers come in; other than loopback needs a caller or a login.";
@@ -46,13 +57,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     table.for_example("public_url", "https://keys.example.com");
     table.path("providers_dir", "Provider files that add to the shipped ones and replace those of the same name.");
     table.by_default("providers_dir", "providers", |folder| (*folder).into());
-    let doc = "Health, metrics and, with the admin key, the operator's requests; never tokens. \"\" switches it off.";
-    let kind = Kind::Either(vec![Kind::Address, Kind::Word(vec![""])]);
-    let admin_listen = table.parsed_as("admin_listen", kind, doc, |text| {
-        if text.is_empty() { Ok(None) } else { socket_address(text).map(Some) }
-    });
-    let default = SocketAddr::from(([127, 0, 0, 1], 8081));
-    let admin_listen = admin_listen.unwrap_or(Some(table.by_default("admin_listen", default, address)));
+    let admin_listen = admin_listen(table);
     let doc = "Browser origins that may read answers, receive callback messages and be returned to; exact.";
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
     table.none_by_default("allowed_origins");

@@ -21,6 +21,7 @@ use super::service::Service;
 use crate::broker::{Phase, Standing};
 use crate::telemetry::audit::Asked;
 
+use self::connections::Query;
 pub(crate) use self::endpoint::AdminEndpoint;
 pub use self::rekey::Progress;
 
@@ -51,7 +52,10 @@ impl Service {
             AdminEndpoint::Readiness => self.readiness(request_id).await,
             AdminEndpoint::Metrics => Ok(metrics::page(self, &head.headers)),
             AdminEndpoint::OpenApi => Ok(openapi::admin()),
-            AdminEndpoint::Reload => self.reload().await,
+            AdminEndpoint::Reload => {
+                Query::read(head, &[])?;
+                self.reload().await
+            }
             // Boxed, so that the future of a health check stays small.
             AdminEndpoint::Connections => self.connection_list(head).boxed().await,
             AdminEndpoint::Connection(id) => self.connection_by_id(id, head).boxed().await,

@@ -1,5 +1,8 @@
 //! The command line as its operator meets it: exit codes, what goes where, and `connect` against a running sidecar.
 
+mod asking; // how a running sidecar is found and asked, by every command that does
+mod output; // output that nobody reads, and output that cannot be written
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

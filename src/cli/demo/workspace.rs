@@ -29,7 +29,7 @@ impl Workspace {
         client_secret: &Secret,
     ) -> io::Result<Self> {
         let name = random_token().map_err(io::Error::other)?;
-        let temporary = environment.get("TMPDIR").filter(|path| !path.is_empty()).unwrap_or("/tmp");
+        let temporary = environment.get("TMPDIR").unwrap_or("/tmp");
         let folder = PathBuf::from(temporary).join(format!("keyferry-demo-{}", &name.expose()[..12]));
         DirBuilder::new().mode(0o700).create(&folder)?;
         let provider_file = include_str!("demo.toml").replace("{address}", &provider.to_string());

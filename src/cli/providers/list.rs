@@ -34,11 +34,11 @@ pub(super) fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let files = arguments.reading.catalogue(environment)?.files;
     if arguments.json {
         let all: Vec<Value> = files.iter().map(described).collect();
-        say(serde_json::to_string_pretty(&all).unwrap_or_default());
+        say(serde_json::to_string_pretty(&all).unwrap_or_default())?;
     } else if io::stdout().is_terminal() {
-        table(&files).iter().for_each(say);
+        table(&files).iter().try_for_each(say)?;
     } else {
-        files.iter().for_each(|file| say(columns(file, ",").join("\t")));
+        files.iter().try_for_each(|file| say(columns(file, ",").join("\t")))?;
     }
     let wrong: Vec<&str> = files.iter().filter(|file| !file.mistakes.is_empty()).map(|file| file.id.as_str()).collect();
     if !wrong.is_empty() {

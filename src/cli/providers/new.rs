@@ -80,7 +80,7 @@ pub(super) async fn run(arguments: Arguments, environment: Environment) -> Outco
     match target {
         // The file alone goes to standard output, so that it can be redirected.
         Target::StandardOutput => complain(steps),
-        Target::File(_) => say(steps),
+        Target::File(_) => say(steps)?,
     }
     Ok(())
 }
@@ -115,7 +115,7 @@ impl Target {
 
     fn write(&self, text: &str, force: bool) -> Outcome {
         let Self::File(path) = self else {
-            print(text.as_bytes());
+            print(text.as_bytes())?;
             return Ok(());
         };
         let failed = |error: io::Error| Failure::other(format!("{} cannot be written: {error}", path.display()));

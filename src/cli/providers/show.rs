@@ -40,9 +40,9 @@ pub(super) fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let catalogue = arguments.reading.catalogue(environment)?;
     let file = catalogue.get(&arguments.id).map_err(Failure::other)?;
     if arguments.json {
-        say(serde_json::to_string_pretty(&described(file)).unwrap_or_default());
+        say(serde_json::to_string_pretty(&described(file)).unwrap_or_default())?;
     } else {
-        print(format!("{}{}", heading(file), file.toml).as_bytes());
+        print(format!("{}{}", heading(file), file.toml).as_bytes())?;
     }
     file.warnings.iter().for_each(|warning| complain(format_args!("warning: {warning}")));
     if file.mistakes.is_empty() { Ok(()) } else { Err(Problems(file.mistakes.clone()).into()) }

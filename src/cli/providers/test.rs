@@ -80,7 +80,7 @@ pub(super) async fn run(arguments: Arguments) -> Outcome {
     } else {
         report.to_string()
     };
-    say(without_secrets(printed, trial.provider(), &report.variables));
+    say(without_secrets(printed, trial.provider(), &report.variables))?;
     if report.passed { Ok(()) } else { Err(Failure::other("a scenario did not go as it should")) }
 }
 

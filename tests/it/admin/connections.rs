@@ -139,6 +139,7 @@ async fn what_is_asked(scene: &Scene) {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.ends_with('.')), "{query}: {problem}");
     }
     scene.ask("GET", &format!("{path}?json=1")).await.expect_problem(400, "bad_request");
+    scene.ask("POST", "/reload?soon=1").await.expect_problem(400, "bad_request");
     scene.ask("POST", "/connections").await.expect_problem(405, "method_not_allowed");
     scene.ask("GET", "/people").await.expect_problem(405, "method_not_allowed");
     scene.ask("GET", "/store").await.expect_problem(404, "not_found");

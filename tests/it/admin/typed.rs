@@ -6,11 +6,13 @@ use super::{PATIENCE, Scene};
 use crate::cli::Typed;
 use crate::support::{Person, Process, peers};
 
-/// Runs a command at a terminal, waits for the question, types an answer, and ends as the command does.
+/// Runs a command at a terminal with its standard output in a file, waits for the question, types an answer, and ends as
+/// the command does.
 const TERMINAL: &str = r"
 import os, pty, sys
 process, terminal = pty.fork()
 if process == 0:
+    os.dup2(os.open('out', os.O_WRONLY | os.O_CREAT), 1)
     os.execv(sys.argv[2], sys.argv[2:])
 said = b''
 while b'[y/N]' not in said:
@@ -61,17 +63,25 @@ async fn the_operators_commands() {
     let (code, _, err) = typed(&["people", "delete", "--org", "analytical", "--user", "bob"]).run().await;
     assert!(code == 1 && err.contains("pass --yes"), "{err}");
     let arguments = ["connections", "disconnect", &ada, "--admin-url", &url, "--key", &scene.admin_key];
-    let (code, said) = at_a_terminal("n", &arguments).await;
+    let (code, out, said) = at_a_terminal("n", &arguments).await;
     assert!(code == 1 && said.contains("user ada of organisation analytical at `acme`"), "{said}");
-    assert!(said.contains("nothing was changed"), "{said}");
+    assert!(out.is_empty() && said.contains("nothing was changed"), "{out}{said}");
     assert_eq!(scene.list("status=active").await.len(), 3);
-    let (code, said) = at_a_terminal("y", &arguments).await;
-    assert!(code == 0 && said.contains(&format!("Disconnected: {ada}")), "{said}");
+    let (code, out, said) = at_a_terminal("y", &arguments).await;
+    assert!(code == 0 && out.starts_with(&format!("Disconnected: {ada}")), "{out}{said}");
     scene.keyferry.call("acme", "/api/me", Person::ADA).await.expect_problem(424, "not_connected");
+    // There is nothing left to ask about.
+    let (code, out, err) = typed(&["connections", "disconnect", &ada]).run().await;
+    assert!(code == 0 && out.starts_with(&format!("Disconnected already: {ada}")), "{out}{err}");
     let other = id_of("integration=other").await;
     let (code, out, err) = typed(&["connections", "disconnect", &other, "--yes"]).run().await;
     assert!(code == 0 && out.contains(&other), "{out}{err}");
 
+    let nobody = ["people", "delete", "--org", "analytical", "--user", "zoe", "--json", "--admin-url", &url];
+    let (code, out, said) = at_a_terminal("y", &[&nobody[..], &["--key", &scene.admin_key]].concat()).await;
+    assert!(code == 0 && said.contains("kept of user zoe of organisation analytical? [y/N]"), "{said}");
+    let deleted: Value = serde_json::from_str(&out).expect("the file is the JSON object");
+    assert_eq!((&deleted["user_id"], &deleted["connections"]), (&Value::from("zoe"), &Value::from(0)));
     let (code, out, err) = typed(&["people", "delete", "--org", "analytical", "--user", "ada", "--yes"]).run().await;
     assert_eq!((code, err.as_str()), (0, ""));
     let said =
@@ -102,13 +112,14 @@ async fn the_operators_commands() {
     }
 }
 
-/// Exit code and everything that stands on the terminal.
-async fn at_a_terminal(answer: &str, arguments: &[&str]) -> (i32, String) {
+/// Exit code, standard output, and everything that stands on the terminal.
+async fn at_a_terminal(answer: &str, arguments: &[&str]) -> (i32, String, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(peers(".venv/bin/python"));
     command.env_clear().current_dir(folder.path()).args(["-c", TERMINAL, answer, env!("CARGO_BIN_EXE_keyferry")]);
     command.args(arguments);
     let mut process = Process::start("keyferry at a terminal", command);
     let status = process.wait(PATIENCE).await;
-    (status.code().expect("an exit code"), format!("{}{}", process.stdout(), process.stderr()))
+    let out = std::fs::read_to_string(folder.path().join("out")).expect("a file");
+    (status.code().expect("an exit code"), out, format!("{}{}", process.stdout(), process.stderr()))
 }
