@@ -176,9 +176,13 @@ fn kubernetes() {
     waits_long_enough(Duration::from_secs(grace), &config);
     assert!(!config.server.drain_delay.is_zero(), "the Service goes on to send requests for a while");
     // The application is there for as long as Keyferry may hand requests to it, and then has time to go by itself.
-    let held_back = Duration::from_secs(application["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().expect("seconds"));
+    let held_back =
+        Duration::from_secs(application["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().expect("seconds"));
     let handed_over = config.server.drain_delay + config.server.drain;
-    assert!(held_back > handed_over && Duration::from_secs(grace) > held_back + Duration::from_secs(30), "{held_back:?}");
+    assert!(
+        held_back > handed_over && Duration::from_secs(grace) > held_back + Duration::from_secs(30),
+        "{held_back:?}"
+    );
     assert!(keyferry["lifecycle"].is_null(), "Keyferry is told at once");
 
     // The way in, from the Service to the listener.
