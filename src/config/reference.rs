@@ -128,6 +128,7 @@ fn holds(kind: &Kind) -> String {
         Kind::JsonPath => "a JSONPath".into(),
         Kind::Date => "a day".into(),
         Kind::Integer(bounds) => format!("{} to {}", bounds.start(), bounds.end()),
+        Kind::Share => "a number from 0 to 1".into(),
         Kind::Boolean => "`true`, `false`".into(),
         Kind::Duration => "a span of time".into(),
         Kind::Path => "a path".into(),
@@ -136,10 +137,17 @@ fn holds(kind: &Kind) -> String {
         Kind::OneOrMore(element) => format!("{}, or a list of it", holds(element)),
         Kind::Either(kinds) => kinds.iter().map(holds).collect::<Vec<_>>().join(", or "),
         Kind::TextTable => "a table of texts".into(),
+        Kind::SecretTable => "a table of secrets".into(),
         Kind::SecretTables => "tables of secrets".into(),
         Kind::Value | Kind::Anything => "any value".into(),
         Kind::TableList { .. } => "a list of tables".into(),
-        _ => "a table".into(),
+        // By name, so that a kind that is added cannot pass for one of them.
+        Kind::Members(_)
+        | Kind::ValueTable
+        | Kind::AnyTable
+        | Kind::Table
+        | Kind::Tables { .. }
+        | Kind::DefaultsOf(_) => "a table".into(),
     }
 }
 
@@ -152,6 +160,7 @@ fn usual(kind: &Kind) -> Json {
         Kind::JsonPath => "$.id".into(),
         Kind::Date => "2026-11-24".into(),
         Kind::Integer(bounds) => (*bounds.start()).into(),
+        Kind::Share => 1.0.into(),
         Kind::Boolean => true.into(),
         Kind::Duration => "30s".into(),
         Kind::Secret => "env:NAME".into(),
@@ -159,7 +168,15 @@ fn usual(kind: &Kind) -> Json {
         Kind::OneOrMore(kind) => usual(kind),
         Kind::Either(kinds) => kinds.first().map_or(Json::Null, usual),
         Kind::Text | Kind::Path | Kind::Value | Kind::Anything => "…".into(),
-        _ => Json::Object(serde_json::Map::new()),
+        Kind::Members(_)
+        | Kind::TextTable
+        | Kind::SecretTable
+        | Kind::SecretTables
+        | Kind::ValueTable
+        | Kind::AnyTable
+        | Kind::Table
+        | Kind::Tables { .. }
+        | Kind::DefaultsOf(_) => Json::Object(serde_json::Map::new()),
     }
 }
 
@@ -198,6 +215,14 @@ mod tests {
             let name = last(&key.path);
             assert!(all.contains(&format!("| `{name}` | ")), "{}", key.path);
             assert!(!all.contains(&format!("\n{name} = null")), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_number() {
+        let all = config_reference("");
+        for name in ["call_sample", "sample"] {
+            assert!(all.contains(&format!("| `{name}` | a number from 0 to 1 | `1.0` | ")), "{name}");
         }
     }
 }

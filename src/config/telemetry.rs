@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, HeaderValue};
+use serde_json::json;
 use url::{Host, Url};
 
 use super::problem::{Fault, quoted, quoted_url};
@@ -20,6 +21,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
     let doc =
         "The collector's base URL, such as http://127.0.0.1:4318; /v1/traces is added. Without one nothing is traced.";
     let endpoint = table.parsed_as("otlp_endpoint", Kind::Url, doc, endpoint);
+    table.for_example("otlp_endpoint", "http://127.0.0.1:4318");
     let headers = headers(table);
     let sample = table.share_or("sample", "The share of traces that begin here and are recorded.", 1.0);
     let service_name = table.parsed("service_name", "What the sidecar is called there.", service_name);
@@ -30,7 +32,7 @@ pub(super) fn read(table: &mut Table<'_>) -> Option<Settings> {
             table.mistake(name, "has no collector to go to", "write otlp_endpoint, or remove the key");
         }
     }
-    let endpoint = endpoint?;
+    let (endpoint, headers) = (endpoint?, headers?);
     if !headers.is_empty() && endpoint.scheme() == "http" && !is_loopback(&endpoint) {
         let fault = "go to the collector in plain http, where others may read them";
         table.warning("headers", fault, "use https, or a collector on this machine");
@@ -58,19 +60,24 @@ fn endpoint(text: &str) -> Result<Url, Fault> {
     Ok(url)
 }
 
-/// Names and secrets; what frames a message or says what is in it is ours.
-fn headers(table: &mut Table<'_>) -> Vec<(HeaderName, Secret)> {
+/// Names and secrets; what frames a message or says what is in it is ours. None when a secret is not there: without it the
+/// collector would refuse every export, and calls do not need one.
+fn headers(table: &mut Table<'_>) -> Option<Vec<(HeaderName, Secret)>> {
     const OURS: [HeaderName; 8] =
         [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE];
     let doc = "Header fields of every export; each value may be \"env:NAME\" or \"file:PATH\".";
     let written = table.secret_table("headers", doc);
+    table.for_example("headers", json!({ "authorization": "env:COLLECTOR_TOKEN" }));
     let report = table.context().report;
+    let is_whole = written.iter().all(|(_, _, secret)| matches!(secret, Resolved::Found(_)));
     let one = |(name, place, secret): (String, super::problem::Place, Resolved)| {
         let fault = match (HeaderName::try_from(&name), secret) {
             (Err(_), _) => Fault::new("is not the name of a header field", "write for example `authorization`"),
             (Ok(name), _) if OURS.contains(&name) => Fault::new("is set by Keyferry itself", "remove it"),
-            (_, Resolved::Missing(why)) => {
-                Fault::new(format!("refers to a value that is not there: {why}"), "set it or remove the key")
+            (Ok(_), Resolved::Missing(why)) => {
+                let fault = format!("refers to a value that is not there, so that nothing is traced: {why}");
+                report.warning(place.problem(Fault::new(fault, "set it or remove the key")));
+                return None;
             }
             (Ok(name), Resolved::Found(value)) if HeaderValue::try_from(value.expose()).is_ok() => {
                 return Some((name, value));
@@ -80,7 +87,8 @@ fn headers(table: &mut Table<'_>) -> Vec<(HeaderName, Secret)> {
         report.mistake(place.problem(fault));
         None
     };
-    written.into_iter().filter_map(one).collect()
+    let headers = written.into_iter().filter_map(one).collect();
+    is_whole.then_some(headers)
 }
 
 fn service_name(text: &str) -> Result<String, Fault> {

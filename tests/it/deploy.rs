@@ -17,8 +17,8 @@ use crate::support::{Process, peers};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a token request that is under way may add to the drain, by default.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// What a token request that is under way may add to the drain, by default: four times `net.token_timeout`.
+const LONGEST_DUTY: Duration = Duration::from_secs(80);
 
 const DOCKERFILE: &str = include_str!("../../Dockerfile");
 const UNIT: &str = include_str!("../../deploy/systemd/keyferry.service");
@@ -74,9 +74,11 @@ fn compose() {
         assert!(name == "keyferry" || ports.is_empty(), "{name} is reached around Keyferry");
         assert!(ports.iter().all(|port| port.as_str().is_some_and(|port| port.starts_with("127.0.0.1:"))), "{ports:?}");
     }
-    for name in ["app", "provider"] {
-        assert_eq!(services[name]["network_mode"], "service:keyferry");
-        assert_eq!(services[name]["image"], services["app"]["image"]);
+    assert_eq!(services["provider"]["network_mode"], "service:keyferry");
+    assert_eq!(services["provider"]["image"], services["app"]["image"]);
+    // What Keyferry needs while it drains is stopped after it. Whoever shares its network would be stopped before it.
+    for name in ["app", "redis"] {
+        assert!(!keyferry["depends_on"][name].is_null() && services[name]["network_mode"].is_null(), "{name}");
     }
     let example = services["app"]["build"].as_str().expect("a folder");
     let image = fs::read_to_string(root(example).join("Dockerfile")).expect("a Dockerfile");
@@ -94,6 +96,8 @@ fn compose() {
     let text = fs::read_to_string(root(example).join("config.toml")).expect("a configuration");
     let config = loaded(&text, &root(example).join("providers"), environment);
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(keyferry["environment"]["KEYFERRY_APP__UPSTREAM"], "http://app:3000");
+    assert_eq!(services["app"]["environment"]["HOST"], "0.0.0.0");
     let grace = keyferry["stop_grace_period"].as_str().and_then(|text| text.strip_suffix('s')).expect("seconds");
     waits_long_enough(Duration::from_secs(grace.parse().expect("a number")), &config);
 }
@@ -125,7 +129,8 @@ fn kubernetes() {
             command[..4],
             json!(["/keyferry", "healthcheck", "--address", "127.0.0.1:8081"]).as_array().unwrap()[..]
         );
-        assert_eq!(command.len() == 5, probe == "livenessProbe", "{command:?}");
+        // Only where requests are sent depends on the store: none that is away is mended by a restart.
+        assert_eq!(command.get(4), (probe != "readinessProbe").then_some(&json!("--live")), "{command:?}");
         // Longer than the command itself waits.
         assert_eq!(keyferry[probe]["timeoutSeconds"], 6);
     }
@@ -170,6 +175,15 @@ fn kubernetes() {
     let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("seconds");
     waits_long_enough(Duration::from_secs(grace), &config);
     assert!(!config.server.drain_delay.is_zero(), "the Service goes on to send requests for a while");
+    // The application is there for as long as Keyferry may hand requests to it, and then has time to go by itself.
+    let held_back =
+        Duration::from_secs(application["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().expect("seconds"));
+    let handed_over = config.server.drain_delay + config.server.drain;
+    assert!(
+        held_back > handed_over && Duration::from_secs(grace) > held_back + Duration::from_secs(30),
+        "{held_back:?}"
+    );
+    assert!(keyferry["lifecycle"].is_null(), "Keyferry is told at once");
 
     // The way in, from the Service to the listener.
     let port = config.server.listen.port();
@@ -267,7 +281,7 @@ fn loaded(text: &str, providers: &Path, environment: Vec<(String, String)>) -> C
 }
 
 fn waits_long_enough(grace: Duration, config: &Config) {
-    let needed = config.server.drain_delay + config.server.drain + TOKEN_TIMEOUT;
+    let needed = config.server.drain_delay + config.server.drain + LONGEST_DUTY;
     assert!(grace >= needed, "{grace:?} are granted, and {needed:?} may be needed");
 }
 

@@ -116,7 +116,7 @@ fn net_store_and_log() {
         "[telemetry]\notlp_endpoint = 'http://collector:4318?key=canary'",
         "[telemetry]\notlp_endpoint = 'http://collector:4318'\nsample = 1.5",
         "[telemetry]\notlp_endpoint = 'http://collector:4318'\nsample = 'half'\nservice_name = ''",
-        "[telemetry.headers]\nauthorization = 'env:NOT_SET'\nhost = 'canary'\n'a b' = 'canary'\nx = \"a\\nb\"\n[telemetry]\notlp_endpoint = 'http://collector:4318'",
+        "[telemetry.headers]\nhost = 'canary'\n'a b' = 'canary'\nx = \"a\\nb\"\n[telemetry]\notlp_endpoint = 'http://collector:4318'",
     ]);
     insta::assert_snapshot!(sentences);
 }

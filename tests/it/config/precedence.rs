@@ -211,6 +211,24 @@ fn what_deserves_a_look() {
     assert!(!config.server.callers[0].scope.permits_method("GET"));
 }
 
+/// The broker's work does not wait for a collector's login. Nothing half is sent either.
+#[test]
+fn without_its_secret_a_collector_gets_nothing() {
+    let text = "[telemetry]\notlp_endpoint = 'http://127.0.0.1:4318'\n\
+                headers = { authorization = 'env:COLLECTOR_TOKEN', x-tenant = 'keyferry' }";
+    let folder = Folder::with(text);
+    assert_eq!(
+        folder.warnings().trim(),
+        "config.toml  telemetry.headers.authorization  refers to a value that is not there, so that nothing is traced: \
+         the environment variable `COLLECTOR_TOKEN` is not set; set it or remove the key"
+    );
+    assert_eq!(folder.config().telemetry, None);
+
+    let folder = Folder::with(text).variable("COLLECTOR_TOKEN", "Bearer it");
+    assert_eq!(folder.warnings(), "");
+    assert_eq!(folder.config().telemetry.expect("a collector").headers.len(), 2);
+}
+
 #[test]
 fn extending_merges_key_by_key() {
     let folder = Folder::empty()
