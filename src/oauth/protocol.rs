@@ -9,10 +9,10 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde_json::Value;
 
-use super::{Assertion, ClientAssertion, SigningAlgorithm};
 pub use self::choices::{
     AuthMethod, CodeChallengeMethod, GrantType, RefreshMode, ScopeEncoding, TokenRequestFormat, TokenRequestMethod,
 };
+use super::{Assertion, ClientAssertion, SigningAlgorithm};
 use super::{CallbackCapture, CaptureRule, Discovery, TokenCapture, TokenExchange};
 use crate::mapping::{Path, Template};
 use crate::model::Grant;

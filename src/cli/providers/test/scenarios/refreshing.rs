@@ -9,7 +9,7 @@ use super::super::stage::{Play, Stage};
 use super::connecting::walk;
 use crate::broker::{BrokerError, Live};
 use crate::cli::Failure;
-use crate::model::{ConnectionStatus, Grant};
+use crate::model::ConnectionStatus;
 use crate::oauth::RefreshMode;
 
 /// A connection that is there already: only what comes after it is shown. `None` when there is none, or nothing to
