@@ -3,7 +3,9 @@
 
 The back end (nginx, 1 KiB of JSON, keep-alive) and the load (wrk) share one core; the contenders take turns on the other,
 each with one worker. Both put one fixed bearer on each call and drop the caller's. What is compared is CPU time of the
-contender's process per request, from /proc/PID/stat, so that a slow machine slows both alike.
+contender's process per request, from /proc/PID/stat, so that a slow machine slows both alike. Each comes twice: silent,
+and with a line of JSON for each call into a file (nginx buffers its lines, Keyferry hands its own to a thread). Last, what
+an idle connection takes of memory.
 
     tests/figures/compare.py [--rounds 5] [--seconds 5] [--binary target/release/keyferry]
 
@@ -49,20 +51,22 @@ def run(options, folder):
     try:
         backend = free_port()
         children.append(start_backend(folder / "backend", backend))
-        nginx_port, keyferry_port, admin_port = free_port(), free_port(), free_port()
-        nginx = start_nginx_proxy(folder / "nginx", nginx_port, backend)
-        children.append(nginx)
-        started = time.monotonic()
-        keyferry = start_keyferry(options.binary, folder / "keyferry", keyferry_port, admin_port, backend)
-        children.append(keyferry)
-        wait_for(f"http://127.0.0.1:{admin_port}/readyz")
-        startup = time.monotonic() - started
-        connect(keyferry_port)
-        idle = resident(keyferry.pid)
-        contenders = {
-            "nginx": (worker_of(nginx.pid), f"http://127.0.0.1:{nginx_port}/data.json"),
-            "keyferry": (keyferry.pid, f"http://127.0.0.1:{keyferry_port}/proxy/figures/data.json"),
-        }
+        contenders, ports = {}, {}
+        for logs in (True, False):
+            suffix = " +log" if logs else ""
+            nginx_port, keyferry_port, admin_port = free_port(), free_port(), free_port()
+            nginx = start_nginx_proxy(folder / f"nginx{suffix}", nginx_port, backend, logs)
+            children.append(nginx)
+            started = time.monotonic()
+            keyferry = start_keyferry(options.binary, folder / f"keyferry{suffix}", keyferry_port, admin_port, backend, logs)
+            children.append(keyferry)
+            wait_for(f"http://127.0.0.1:{admin_port}/readyz")
+            startup = time.monotonic() - started
+            connect(keyferry_port)
+            idle = resident(keyferry.pid)
+            ports |= {f"nginx{suffix}": nginx_port, f"keyferry{suffix}": keyferry_port}
+            contenders[f"nginx{suffix}"] = (worker_of(nginx.pid), f"http://127.0.0.1:{nginx_port}/data.json")
+            contenders[f"keyferry{suffix}"] = (keyferry.pid, f"http://127.0.0.1:{keyferry_port}/proxy/figures/data.json")
         for _, url in contenders.values():
             load(url, 1)
         seen = {name: [] for name in contenders}
@@ -78,8 +82,11 @@ def run(options, folder):
         print(f"memory idle       {idle / 1e6:.1f} MB")
         print(f"memory loaded     {resident(keyferry.pid) / 1e6:.1f} MB (nginx worker {resident(contenders['nginx'][0]) / 1e6:.1f} MB)")
         for name, values in seen.items():
-            print(f"CPU per call      {name:9} {medians[name]:.1f} µs (median of {', '.join(f'{value:.1f}' for value in values)})")
-        print(f"keyferry / nginx  {medians['keyferry'] / medians['nginx']:.2f}")
+            print(f"CPU per call      {name:13} {medians[name]:.1f} µs (median of {', '.join(f'{value:.1f}' for value in values)})")
+        print(f"keyferry / nginx  {medians['keyferry'] / medians['nginx']:.2f}, with a line for each call {medians['keyferry +log'] / medians['nginx +log']:.2f}")
+        for name in ("nginx", "keyferry"):
+            pid, url = contenders[name]
+            print(f"idle connection   {name:13} {idle_connection(pid, ports[name], url) / 1000:.1f} kB")
     finally:
         for child in children:
             child.terminate()
@@ -103,7 +110,7 @@ def start_backend(folder, port):
     return start_nginx(folder, server, core=0)
 
 
-def start_nginx_proxy(folder, port, backend):
+def start_nginx_proxy(folder, port, backend, logs):
     folder.mkdir(parents=True)
     server = f"""
     upstream backend {{ server 127.0.0.1:{backend}; keepalive 128; keepalive_requests 1000000; }}
@@ -118,10 +125,13 @@ def start_nginx_proxy(folder, port, backend):
         proxy_set_header Authorization "Bearer {TOKEN}";
       }}
     }}"""
-    return start_nginx(folder, server, core=1)
+    fields = ("time_iso8601", "request_id", "request_method", "status", "request_time", "upstream_response_time", "request_length", "bytes_sent")
+    line = ",".join(f'"{field}":"${field}"' for field in fields)
+    log = f"log_format call escape=json '{{{line}}}'; access_log {folder}/access.log call buffer=64k flush=1s;"
+    return start_nginx(folder, server, core=1, log=log if logs else "access_log off;")
 
 
-def start_nginx(folder, server, core):
+def start_nginx(folder, server, core, log="access_log off;"):
     configuration = folder / "nginx.conf"
     # Started by root, its worker would be nobody, who may not read this folder.
     user = "user root;" if os.geteuid() == 0 else ""
@@ -133,7 +143,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
+  {log}
   sendfile off;
   client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
   uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
@@ -142,7 +152,7 @@ http {{
     return subprocess.Popen(["taskset", "-c", str(core), "nginx", "-c", str(configuration), "-p", str(folder)])
 
 
-def start_keyferry(binary, folder, port, admin_port, backend):
+def start_keyferry(binary, folder, port, admin_port, backend, logs):
     (folder / "providers").mkdir(parents=True)
     token_server = http.server.HTTPServer(("127.0.0.1", 0), TokenEndpoint)
     threading.Thread(target=token_server.serve_forever, daemon=True).start()
@@ -167,7 +177,8 @@ url = "memory:"
 client_id = "figures"
 client_secret = "figures"
 [log]
-level = "warn"
+format = "json"
+calls = "{'all' if logs else 'off'}"
 """)
     environment = {**os.environ, "TOKIO_WORKER_THREADS": "1"}
     command = ["taskset", "-c", "1", binary, "serve", "--config", str(folder / "config.toml")]
@@ -208,6 +219,24 @@ def load(url, seconds):
     if "Non-2xx" in output or "Socket errors" in output:
         sys.exit(f"the load did not go well:\n{output}")
     return int(next(line.split()[0] for line in output.splitlines() if "requests in" in line))
+
+
+def idle_connection(pid, port, url, count=1000):
+    """Bytes of memory for one of `count` connections, each of which has had its answer and waits for the next request."""
+    path = urllib.parse.urlsplit(url).path
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer caller\r\n\r\n".encode()
+    before, connections = resident(pid), []
+    for _ in range(count):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connections.append(connection)
+        connection.sendall(request)
+        answer = b""
+        while b'"}' not in answer:
+            answer += connection.recv(4096)
+    after = resident(pid)
+    for connection in connections:
+        connection.close()
+    return (after - before) / count
 
 
 def cpu(pid):
