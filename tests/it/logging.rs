@@ -3,6 +3,7 @@
 
 mod api;
 mod page;
+mod pipe;
 
 use std::time::Duration;
 
