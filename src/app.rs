@@ -112,7 +112,8 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
         telemetry: config.telemetry,
     };
 
-    let broker = Broker::new(prepared.broker.clone(), config.integrations, store, prepared.network.clone(), clock);
+    let (settings, network, denials) = (prepared.broker.clone(), prepared.network.clone(), process.denials().clone());
+    let broker = Broker::new(settings, config.integrations, store, network, clock, denials);
     broker.sweep_periodically();
     if prepared.settings.is_open() {
         say_that_it_is_open();
@@ -134,9 +135,9 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
     if let Some(listener) = admin {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.admin_listening));
         let open = parts.service.load().process().open(Listener::Admin).clone();
-        let handle = move |request, _| {
+        let handle = move |request, peer| {
             let service = parts.service.load_full();
-            async move { service.handle_admin(request).await }
+            async move { service.handle_admin(request, peer).await }
         };
         tokio::spawn(listen::serve(listener, options, open, handle, raised(admin_stopped)));
     }

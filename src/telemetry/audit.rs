@@ -3,11 +3,16 @@
 //! ours.
 
 mod asked;
+mod denials;
 mod file;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use tracing::field::display;
+
 pub use self::asked::Asked;
+pub use self::denials::{Denial, Denials};
 
 pub(super) use self::file::{Sink, open};
 
@@ -110,6 +115,8 @@ pub struct About<'a> {
     pub caller: Option<&'a str>,
     /// The request's identifier, where it is not that of whoever asked.
     pub request: Option<&'a str>,
+    /// The other end of the connection that the request came over, where it is not that of whoever asked.
+    pub client: Option<IpAddr>,
     /// Why, in words of ours.
     pub reason: Option<&'a str>,
     /// How many events this line stands for, where it stands for more than one.
@@ -158,13 +165,15 @@ pub fn write(event: Event, about: &About<'_>) {
     let asked = Asked::here();
     let About { org, user, integration, connection, reason, times, .. } = *about;
     let request = about.request.or(asked.as_ref().map(Asked::request));
+    // As IPv4 writes it, whatever the listener listens on: that is what lists of addresses hold.
+    let client = about.client.or(asked.as_ref().map(Asked::client)).map(|client| display(client.to_canonical()));
     let caller = about.caller.or(asked.as_ref().and_then(Asked::caller));
     let counted = |count: fn(Records) -> u64| about.records.map(count);
     let (seen, resealed) = (counted(|records| records.seen), counted(|records| records.resealed));
     let unopenable = counted(|records| records.unopenable);
     tracing::info!(
         target: TARGET,
-        { request.id = request, integration, org, user, caller, connection.id = connection, reason, times,
+        { request.id = request, client.address = client, integration, org, user, caller, connection.id = connection, reason, times,
           seen, resealed, unopenable },
         "{}",
         event.as_str()
