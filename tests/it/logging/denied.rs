@@ -36,7 +36,7 @@ async fn a_denial_says_all_that_is_known() {
         assert_eq!(denied[field], expected, "{field} of {denied}");
     }
     assert!(denied["request.id"].is_string(), "{denied}");
-    let call = until("the call has a line", LIMIT, || async { keyferry.logged("call").pop() }).await;
+    let call = until("the call has a line", LIMIT, || async { keyferry.logged("\"target\":\"call\"").pop() }).await;
     assert_eq!(call["client.address"], Value::Null, "{call}");
 
     keyferry.admin_request("POST", "/reload").header("authorization", "Bearer wrong").send().await;
