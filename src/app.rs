@@ -27,6 +27,7 @@ use crate::route::Via;
 use crate::server::listen::{self, Drained, TlsFileError};
 use crate::server::{Listener, Process};
 use crate::store::{Store, StoreError};
+use crate::telemetry;
 use crate::upstream::SetupError;
 
 pub use self::reload::Reloading;
@@ -34,6 +35,9 @@ pub use self::supervisor::Supervisor;
 
 /// What the last spans are given where the drain has used its time up.
 const LAST_EXPORT: Duration = Duration::from_secs(1);
+
+/// What they are given where it has not: a collector that hangs holds up nobody's restart for a whole drain.
+const LONGEST_LAST_EXPORT: Duration = Duration::from_secs(5);
 
 /// Why the sidecar does not run, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +116,8 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
         telemetry: config.telemetry,
     };
 
-    let broker = Broker::new(prepared.broker.clone(), config.integrations, store, prepared.network.clone(), clock);
+    let (settings, network, denials) = (prepared.broker.clone(), prepared.network.clone(), process.denials().clone());
+    let broker = Broker::new(settings, config.integrations, store, network, clock, denials);
     broker.sweep_periodically();
     if prepared.settings.is_open() {
         say_that_it_is_open();
@@ -134,9 +139,9 @@ pub async fn start_with(config: Config, store: Store, clock: Clock) -> Result<Ru
     if let Some(listener) = admin {
         let (parts, options) = (Arc::clone(&parts), Arc::clone(&parts.admin_listening));
         let tally = parts.service.load().process().tally(Listener::Admin).clone();
-        let handle = move |request, _| {
+        let handle = move |request, peer| {
             let service = parts.service.load_full();
-            async move { service.handle_admin(request).await }
+            async move { service.handle_admin(request, peer).await }
         };
         tokio::spawn(listen::serve(listener, options, tally, handle, raised(admin_stopped)));
     }
@@ -176,7 +181,7 @@ impl Running {
         let (service, broker) = (self.parts.service.load_full(), &self.parts.broker);
         let (drain, drain_delay) = (service.settings().drain, service.settings().drain_delay);
         service.process().begin_drain();
-        self.supervisor.stopping(drain_delay + drain + broker.longest_duty());
+        self.supervisor.stopping(drain_delay + drain + broker.longest_duty() + LAST_EXPORT + telemetry::LAST_OF_ALL);
         if let Some(reloading) = self.reloading {
             reloading.abort();
         }
@@ -198,8 +203,9 @@ impl Running {
         if tokio::time::timeout(broker.longest_duty(), done).await.is_err() {
             tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }
-        // What is left of the drain, and a moment where nothing is.
-        let deadline = (begun + drain_delay + drain).max(Instant::now() + LAST_EXPORT);
+        // What is left of the drain, as far as spans are worth it, and a moment where nothing is.
+        let now = Instant::now();
+        let deadline = (begun + drain_delay + drain).min(now + LONGEST_LAST_EXPORT).max(now + LAST_EXPORT);
         self.parts.exporting.finish(deadline).await;
         let _ = self.stop_admin.send(true);
         service.process().end_denials();

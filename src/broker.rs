@@ -68,6 +68,7 @@ use crate::model::{ConnectionKey, Timestamp};
 use crate::oauth::{Client, Values};
 use crate::route::Via;
 use crate::store::Store;
+use crate::telemetry::audit::Denials;
 use crate::upstream::{Fetch, Upstream};
 
 /// What the broker needs to know of how it is reached and run.
@@ -101,6 +102,7 @@ pub struct Broker {
     configured: ArcSwap<configured::Configured>,
     store: Store,
     clock: Clock,
+    denials: Denials,
     live: live::LiveCache,
     budgets: budget::Budgets,
     shared: limits::Shared,
@@ -124,6 +126,7 @@ impl Broker {
         store: Store,
         network: Network,
         clock: Clock,
+        denials: Denials,
     ) -> Arc<Self> {
         let configured = configured::Configured::new(settings, integrations, network);
         let (reports, reported) = report::Reports::new(store.is_shared());
@@ -131,6 +134,7 @@ impl Broker {
             configured: ArcSwap::from_pointee(configured),
             store,
             clock,
+            denials,
             live: live::LiveCache::default(),
             budgets: budget::Budgets::default(),
             shared: limits::Shared::default(),

@@ -25,10 +25,13 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use self::audit::{Destination, Sink};
 use self::calls::Calls;
-use self::queue::{Entrance, Queue};
+use self::queue::{Entrance, Output, Queue};
 
-/// How long the end of the process waits for somebody to read the last lines.
+/// How long the end of the process waits for somebody to read the last lines, of the file of audit events and of the log.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long the last lines may take altogether.
+pub const LAST_OF_ALL: Duration = LAST_LINES.saturating_mul(2);
 
 /// The `[log]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +72,21 @@ impl Logs {
     /// The filter cannot be read or the file not be opened; then everything stays as it is.
     pub fn follow(&self, settings: &Settings) -> Result<(), TelemetryError> {
         let filter = filter(settings)?;
-        self.audit.goes_to(open(&settings.audit)?);
+        let file = self.open(&settings.audit)?;
         // Fails only when the subscriber is gone, and then nobody logs any more.
-        let _ = (self.set)(filter);
+        let set = || drop((self.set)(filter));
+        // The new destination first: an event in between has two lines rather than none.
+        if settings.audit == Destination::Log {
+            set();
+            self.audit.goes_to(file);
+        } else {
+            self.audit.goes_to(file);
+            set();
+        }
         Ok(())
     }
 
-    /// How many lines were left out, because nobody read them in time.
+    /// How many lines are lost, because nobody read them in time or standard error did not take them.
     pub fn left_out(&self) -> u64 {
         self.queue.as_ref().map_or(0, |queue| queue.left_out())
     }
@@ -87,16 +98,25 @@ impl Logs {
 
     /// Sees to it that the last lines are written, once it is dropped.
     pub fn to_the_end(&self) -> LastLines {
-        LastLines(self.queue.clone())
+        LastLines(self.clone())
+    }
+
+    fn open(&self, destination: &Destination) -> Result<Option<Arc<Queue>>, TelemetryError> {
+        let Destination::File(path) = destination else { return Ok(None) };
+        let failed = |source| TelemetryError::Audit { path: path.display().to_string(), source };
+        let file = audit::open(path).map_err(failed)?;
+        self.audit.queue(file).map(Some).map_err(TelemetryError::Thread)
     }
 }
 
 /// Writes what is left when it goes.
-pub struct LastLines(Option<Arc<Queue>>);
+pub struct LastLines(Logs);
 
 impl Drop for LastLines {
     fn drop(&mut self) {
-        if let Some(queue) = &self.0 {
+        // What the file does not take is the log's.
+        self.0.audit.flush(LAST_LINES);
+        if let Some(queue) = &self.0.queue {
             queue.flush(LAST_LINES);
         }
     }
@@ -134,12 +154,14 @@ impl Default for Settings {
 /// 3339, UTC), `level`, `target` and `message`.
 pub fn start(settings: &Settings) -> Result<Logs, TelemetryError> {
     let filter = filter(settings)?;
-    let file = open(&settings.audit)?;
     let colours = io::stderr().is_terminal();
     let format = settings.format.unwrap_or(if colours { Format::Text } else { Format::Json });
-    let queue = Queue::start(io::stderr()).map_err(TelemetryError::Thread)?;
+    let mut output = Output::patient(io::stderr());
+    // Standard error that takes nothing leaves nobody to tell but whoever reads the counter.
+    let write = move |lines: &[u8]| output.write(lines).map_or_else(|left| left.count(), |()| 0);
+    let queue = Queue::start("log", write).map_err(TelemetryError::Thread)?;
     let (subscriber, logs) = subscriber(format, filter, colours, Entrance::new(Arc::clone(&queue)));
-    logs.audit.goes_to(file);
+    logs.audit.goes_to(logs.open(&settings.audit)?);
     subscriber.try_init()?;
     Ok(Logs { queue: Some(queue), ..logs })
 }
@@ -152,12 +174,6 @@ fn filter(settings: &Settings) -> Result<EnvFilter, TelemetryError> {
     };
     let filter = EnvFilter::try_new(&settings.level)?;
     Ok(filter.add_directive(format!("{}={audit}", audit::TARGET).parse()?))
-}
-
-fn open(destination: &Destination) -> Result<Option<std::fs::File>, TelemetryError> {
-    let Destination::File(path) = destination else { return Ok(None) };
-    let failed = |source| TelemetryError::Audit { path: path.display().to_string(), source };
-    audit::open(path).map(Some).map_err(failed)
 }
 
 /// Logs where a panic happened, and never what it said: a message may quote the value that it choked on.
@@ -347,12 +363,20 @@ mod tests {
             logs.follow(&by("info", Destination::File(path.clone()))).expect("settings");
             said("five");
             // A folder is no file, and a device that is full takes nothing.
-            let folder = Destination::File(folder.path().to_owned());
-            let refused = logs.follow(&by("info", folder)).expect_err("that is a folder").to_string();
+            let refused = logs
+                .follow(&by("info", Destination::File(folder.path().to_owned())))
+                .expect_err("that is a folder")
+                .to_string();
             assert!(refused.starts_with("log.audit  "), "{refused}");
+            // And a pipe that nobody reads is not waited for.
+            let pipe = folder.path().join("pipe");
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+            assert!(logs.follow(&by("info", Destination::File(pipe))).is_err());
+            drop(logs.to_the_end());
             logs.follow(&by("info", Destination::File("/dev/full".into()))).expect("settings");
             said("six");
         });
+        drop(logs.to_the_end());
         let reasons = |text: &str| {
             let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a JSON line");
             text.lines().map(|text| line(text)["reason"].as_str().unwrap_or("none").to_owned()).collect::<Vec<_>>()

@@ -53,7 +53,7 @@ impl Exporting {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             if tokio::time::timeout_at(deadline, task).await.is_err() {
-                tracing::warn!("the drain time is over; some spans are not exported");
+                tracing::warn!("the collector has not taken the last spans in time; they are dropped");
                 return;
             }
         }

@@ -10,7 +10,7 @@ use super::{Broker, BrokerError, Integration, Settings, Visitor, entropy, values
 use crate::model::{ConnectionKey, Secret};
 use crate::oauth::{AuthorizationRequest, CodeChallengeMethod, Values, authorization_url, check_wishes};
 use crate::store::{Expected, Key, Kind, Written};
-use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::audit::{About, Denial};
 
 /// How long an authorization may take from its beginning to its callback.
 pub(super) const LIFETIME: Duration = Duration::from_secs(600);
@@ -111,7 +111,7 @@ impl Broker {
         // Not spent: it is still its initiator's to open.
         if visitor.began(&record.flow)? == Some(false) {
             tracing::warn!(integration = %integration.name, "a start link was opened by somebody who did not begin it");
-            audit::write(Event::Denied, &About::key(&record.flow.key()?).because("somebody_else"));
+            self.denials.deny(Denial::SomebodyElse, &About::key(&record.flow.key()?));
             return Err(visitor.refusal());
         }
         // What may fail comes before the link is spent, so that a provider in trouble does not cost the person a new

@@ -87,6 +87,7 @@ impl Broker {
         {
             return Ok(Ended::kept(Arc::clone(live)));
         }
+        let connection = current.as_ref().map(|live| &live.connection);
         let integration = self.integration_of(key)?;
         if integration.holder.as_ref() != Some(&key.person) {
             return Err(BrokerError::token_endpoint("the integration is configured otherwise by now"));
@@ -97,20 +98,20 @@ impl Broker {
         let (answer, scopes) = match asked.map_err(late).flatten() {
             Ok(asked) => asked,
             Err(error @ (BrokerError::NotConfigured(_) | BrokerError::Invalid(_))) => return Err(error),
-            Err(error) => return Err(self.pause_refreshes(key, error, None)),
+            Err(error) => return Err(self.pause_refreshes(key, connection, error, None)),
         };
         let protocol = &integration.provider.protocol;
         let read = |status, body: &[u8]| oauth::grant_from_answer(protocol, status, body, &scopes, asked_at);
         let mut grant = match answer.read(read) {
             Ok(grant) => grant,
-            Err(error) => return Err(self.pause_after(key, error, &answer)),
+            Err(error) => return Err(self.pause_after(key, connection, error, &answer)),
         };
         grant.authorization = key.person.user.as_str().to_owned();
         let variables = variables(&integration, BTreeMap::new())?;
         let flow = FlowRecord::of(key, &variables);
         let mut grant = match self.finish_connect(&integration, &flow, grant).await {
             Ok(grant) => grant,
-            Err(error) => return Err(self.pause_refreshes(key, error, None)),
+            Err(error) => return Err(self.pause_refreshes(key, connection, error, None)),
         };
         // Nobody's consent hangs on it: the credentials get the next token as they got this one.
         grant.refresh_token = None;

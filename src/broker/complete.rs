@@ -9,7 +9,7 @@ use super::{Broker, BrokerError, Integration, Visitor, connections, entropy, val
 use crate::model::{Connection, ConnectionId, ConnectionKey, ConnectionStatus, Grant, Secret};
 use crate::oauth::{self, Callback, EndpointError, Redirect, Values};
 use crate::store::{Expected, Kind, Written};
-use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::audit::{self, About, Denial, Event};
 use crate::telemetry::trace::Span;
 
 /// How a callback with a known state ended.
@@ -82,7 +82,7 @@ impl Broker {
             let brought = cookie.map(|(_, value)| Secret::new(entropy::fingerprint(value)));
             if brought != Some(Secret::new(expected.as_str())) {
                 if let Ok(key) = pending.flow.key() {
-                    audit::write(Event::Denied, &About::key(&key).because("another_browser"));
+                    self.denials.deny(Denial::AnotherBrowser, &About::key(&key));
                 }
                 return Err(BrokerError::StateMismatch("the flow was begun in another browser"));
             }
@@ -169,7 +169,7 @@ impl Broker {
             logged_in = !matches!(visitor, Visitor::Nobody),
             "an authorization was finished by somebody who did not begin it; what it brought is revoked"
         );
-        audit::write(Event::Denied, &About::key(&key).because("somebody_else"));
+        self.denials.deny(Denial::SomebodyElse, &About::key(&key));
         self.revoke_later(&key, &flow.variables, grant).await;
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::record::{self, UnconfirmedRecord};
 use super::{Broker, BrokerError};
 use crate::model::{Connection, ConnectionKey, Grant};
 use crate::store::{Expected, Kind, Written};
-use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::audit::{self, About, Denial, Event};
 
 /// What a confirmation carries.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl Broker {
                 integration = %key.integration,
                 "an authorization was confirmed by somebody who did not begin it; what it brought is revoked"
             );
-            audit::write(Event::Denied, &About::key(confirming).because("somebody_else"));
+            self.denials.deny(Denial::SomebodyElse, &About::key(confirming));
             return Err(BrokerError::Forbidden);
         }
         // Claimed, so that one confirmation wins, and not yet taken, so that a store that fails now loses nothing: the

@@ -17,7 +17,7 @@ use super::record::{FlowRecord, Stored};
 use super::single_flight::Outcome;
 use super::{Broker, BrokerError, Integration, Live, connections, entropy, values};
 use crate::mapping::wait::retry_after;
-use crate::model::{ConnectionKey, ConnectionStatus, Freshness, Grant};
+use crate::model::{Connection, ConnectionKey, ConnectionStatus, Freshness, Grant};
 use crate::oauth::{self, TokenError};
 use crate::store::{Event, Expected, Key, Kind, Written};
 use crate::telemetry::audit::{self, About};
@@ -108,7 +108,7 @@ impl Broker {
         let late = |_| BrokerError::token_endpoint("discovery and the token request took too long together");
         let answer = match asked.map_err(late).flatten() {
             Ok(answer) => answer,
-            Err(error) => return Err(self.pause_refreshes(key, error, None)),
+            Err(error) => return Err(self.pause_refreshes(key, Some(&live.connection), error, None)),
         };
         let protocol = &integration.provider.protocol;
         let old = live.grant.newest();
@@ -120,7 +120,7 @@ impl Broker {
                 let Some(refreshed) = live.grant.unfinished.as_deref() else { return Ok(Ended::Live(live, by_us)) };
                 match self.finish(&integration, &live, refreshed).await {
                     Ok(finished) => self.persist(stored_of(&live), live.version, finished).await.map(Ended::from),
-                    Err(hindrance) => Err(self.pause_refreshes(key, hindrance.into(), None)),
+                    Err(hindrance) => Err(self.pause_refreshes(key, Some(&live.connection), hindrance.into(), None)),
                 }
             }
             Ok(grant) => self.persist(stored, live.version, grant).await.map(Ended::from),
@@ -132,7 +132,7 @@ impl Broker {
                 }
                 self.end(stored, live.version, &error.to_string()).await
             }
-            Err(error) => Err(self.pause_after(key, error, &answer)),
+            Err(error) => Err(self.pause_after(key, Some(&live.connection), error, &answer)),
         }
     }
 
@@ -149,7 +149,10 @@ impl Broker {
         }
         match self.finish(integration, live, refreshed).await {
             Ok(finished) => Some(self.persist(stored_of(live), live.version, finished).await.map(Ended::from)),
-            Err(Hindrance::Passing(error)) => Some(Err(self.pause_refreshes(&live.connection.key, error, None))),
+            Err(Hindrance::Passing(error)) => {
+                let connection = &live.connection;
+                Some(Err(self.pause_refreshes(&connection.key, Some(connection), error, None)))
+            }
             Err(Hindrance::Lasting(error)) => {
                 tracing::warn!(integration = %integration.name, %error, "what a refresh brought is of no use; it is refreshed again");
                 None
@@ -168,12 +171,18 @@ impl Broker {
     }
 
     /// The pause after an answer that brought no token, for as long as that asks.
-    pub(super) fn pause_after(&self, key: &ConnectionKey, error: TokenError, answer: &TokenAnswer) -> BrokerError {
+    pub(super) fn pause_after(
+        &self,
+        key: &ConnectionKey,
+        known: Option<&Connection>,
+        error: TokenError,
+        answer: &TokenAnswer,
+    ) -> BrokerError {
         if matches!(error, TokenError::ClientRefused { .. }) {
             tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
         }
         let asked = answer.headers().get(RETRY_AFTER).and_then(|field| retry_after(field, self.clock.now()));
-        self.pause_refreshes(key, error.into(), asked.map(|wait| wait.min(LONGEST_PAUSE)))
+        self.pause_refreshes(key, known, error.into(), asked.map(|wait| wait.min(LONGEST_PAUSE)))
     }
 
     async fn ask_refresh(
@@ -290,16 +299,21 @@ impl Broker {
         }
     }
 
+    /// `known` is the connection, where there is one: the first grant of an integration's own makes it.
     pub(super) fn pause_refreshes(
         &self,
         key: &ConnectionKey,
+        known: Option<&Connection>,
         error: BrokerError,
         asked: Option<Duration>,
     ) -> BrokerError {
         let jitter = entropy::random_bytes::<1>().map_or(0.5, |byte| f64::from(byte[0]) / 255.0);
         let pause = self.refreshes.pause(key, asked, jitter);
-        tracing::warn!(integration = %key.integration, %error, pause_ms = pause.as_millis(), "a refresh failed; the grant is kept");
-        audit::write(audit::Event::RefreshFailed, &About::key(key).because(&error.to_string()));
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let id = known.map(|connection| connection.id.as_str());
+        tracing::warn!(integration = %key.integration, connection.id = id, %error, pause_ms, "a refresh failed; the grant is kept");
+        let about = known.map_or_else(|| About::key(key), About::connection);
+        audit::write(audit::Event::RefreshFailed, &about.because(&error.to_string()));
         match error {
             BrokerError::TokenEndpoint { cause, .. } => BrokerError::TokenEndpoint { cause, retry_after: Some(pause) },
             other => other,

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::listen::Peer;
 use super::metrics;
 use super::openapi;
 use super::origin;
@@ -27,11 +28,12 @@ pub use self::rekey::Progress;
 
 impl Service {
     /// Answers one request on the admin listener.
-    pub async fn handle_admin(&self, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle_admin(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let request_id = self.next_request_id();
         let (head, _body) = request.into_parts();
-        let answer = Asked::by(request_id.clone()).during(self.answer_admin(&head, &request_id)).await;
-        let response = answer.unwrap_or_else(|error| self.refuse(&error, &request_id));
+        let asked = Asked::by(request_id.clone(), peer.address.ip());
+        let answer = asked.during(self.answer_admin(&head, &request_id)).await;
+        let response = answer.unwrap_or_else(|error| self.refuse(&error, &request_id, peer));
         self.process.requests.count(Place::Admin, &response, true);
         response
     }

@@ -14,6 +14,7 @@ use super::call_record::CallRecord;
 use super::caller::{Caller, Named};
 use super::forward::{ForwardError, forward};
 use super::identity::check_destination;
+use super::listen::Peer;
 use super::respond::{FORWARDED, HttpError};
 use super::service::Service;
 use crate::broker::LimitMode;
@@ -26,22 +27,34 @@ const RENEWABLE_AGE: Duration = Duration::from_secs(30);
 
 impl Service {
     /// Answers a call. Its record goes with the provider's answer, or with ours when there is none.
-    pub(super) async fn call(&self, target: Target<'_>, mut request: Request<Incoming>, number: u64) -> Response<Body> {
+    pub(super) async fn call(
+        &self,
+        target: Target<'_>,
+        mut request: Request<Incoming>,
+        peer: Peer,
+        number: u64,
+    ) -> Response<Body> {
         let mut record = CallRecord::begin(&self.process, number, request.method());
         if let Some(tracer) = &self.tracer {
             record.begins_spans(tracer, &mut request);
         }
         let answer = self.forwarded(target, request, &mut record).await;
-        answer.unwrap_or_else(|error| self.refused_call(&error, number, record))
+        answer.unwrap_or_else(|error| self.refused_call(&error, number, peer, record))
     }
 
     /// The answer to a call that is not made.
-    pub(super) fn refused_call(&self, error: &HttpError, number: u64, mut record: CallRecord) -> Response<Body> {
+    pub(super) fn refused_call(
+        &self,
+        error: &HttpError,
+        number: u64,
+        peer: Peer,
+        mut record: CallRecord,
+    ) -> Response<Body> {
         if error.is_for_nobody() {
             record.abandons();
             return error.respond(&self.process.request_id(number));
         }
-        let answer = self.refused(error, number);
+        let answer = self.refused(error, number, peer);
         record.refuses(&answer);
         answer
     }
@@ -67,7 +80,7 @@ impl Service {
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;
         record.comes_from(caller.name());
         let integration = usable(known, &caller, name)?;
-        caller.require_method(request.method().as_str(), request.headers())?;
+        caller.require_method(request.method().as_str(), request.headers(), &integration.name)?;
         let person = caller.person(Named::from_headers(request.headers())?)?;
         caller.require(integration.name.as_str(), person).inspect_err(|_| record.concerns_named(person))?;
 

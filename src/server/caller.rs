@@ -118,12 +118,23 @@ impl Caller<'_> {
     }
 
     /// Refuses a proxied call's method outside the scope, and a header that would make another of it at the provider.
-    pub(crate) fn require_method(&self, method: &str, headers: &HeaderMap) -> Result<(), HttpError> {
+    pub(crate) fn require_method(
+        &self,
+        method: &str,
+        headers: &HeaderMap,
+        integration: &IntegrationName,
+    ) -> Result<(), HttpError> {
         let permitted = self.scopes().all(|scope| {
             let bounded = matches!(scope.methods, Allowed::Only(_));
             scope.permits_method(method) && !(bounded && headers.keys().any(overrides_method))
         });
-        if permitted { Ok(()) } else { Err(self.denied(None, None)) }
+        if permitted {
+            return Ok(());
+        }
+        // Whether the person is named well is not what this is about.
+        let named = Named::from_headers(headers).ok();
+        let person = named.and_then(|named| self.person(named).ok());
+        Err(self.denied(Some(integration), person))
     }
 
     /// The name of the key that it is, or of the key that made the session.

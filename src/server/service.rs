@@ -16,7 +16,6 @@ use super::admit::start_ticket;
 use super::body::Body;
 use super::call_record::{CallCounts, CallRecord};
 use super::cors;
-use super::denials::Denials;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
 use super::listen::{Peer, Tally};
@@ -30,7 +29,7 @@ use crate::broker::{Broker, Integration, Network};
 use crate::model::Timestamp;
 use crate::route::{Side, Via};
 use crate::telemetry::Logs;
-use crate::telemetry::audit::Asked;
+use crate::telemetry::audit::{Asked, Denials};
 use crate::telemetry::calls::Calls;
 use crate::telemetry::trace::{self, Tracer};
 use crate::upstream::Upstream;
@@ -179,7 +178,12 @@ impl Process {
 
     /// Nobody is refused any more: what the audit stream has not been told of refusals, it is told now.
     pub fn end_denials(&self) {
-        self.denials.tell();
+        self.denials.end();
+    }
+
+    /// What tells the audit stream of refusals; whoever else refuses something tells it there.
+    pub fn denials(&self) -> &Denials {
+        &self.denials
     }
 
     /// Whether this process is going.
@@ -233,7 +237,7 @@ impl Service {
             match Side::of(request.uri().path(), &self.settings.base_path) {
                 Side::Ours => {}
                 Side::Neither => {
-                    let response = self.refused(&HttpError::NotFound, number);
+                    let response = self.refused(&HttpError::NotFound, number, peer);
                     self.process.requests.count(Place::Unknown, &response, true);
                     return response;
                 }
@@ -241,7 +245,7 @@ impl Service {
                 Side::Application => {
                     let answer = self.application(destination, request, peer).boxed().await;
                     let is_ours = answer.is_err();
-                    let response = answer.unwrap_or_else(|error| self.refused(&error, number));
+                    let response = answer.unwrap_or_else(|error| self.refused(&error, number, peer));
                     self.process.requests.count(Place::Application, &response, is_ours);
                     return response;
                 }
@@ -251,7 +255,7 @@ impl Service {
         let crossing = origin::crossing(request.headers(), &self.settings);
         let mut place = Some(Place::Unknown);
         let answer = self.dispatch(request, peer, crossing, number, &mut place).await;
-        let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
+        let mut response = answer.unwrap_or_else(|error| self.refused(&error, number, peer));
         if let Some(place) = place {
             self.process.requests.count(place, &response, true);
         }
@@ -279,7 +283,7 @@ impl Service {
             Err(error) => {
                 *place = None;
                 let record = CallRecord::begin(&self.process, number, &head.method);
-                return Ok(self.refused_call(&error.into(), number, record));
+                return Ok(self.refused_call(&error.into(), number, peer, record));
             }
         };
         *place = Place::of(&endpoint);
@@ -293,7 +297,7 @@ impl Service {
             let mut record = CallRecord::begin(&self.process, number, &head.method);
             let known = self.broker.integration(target.integration);
             record.names(known.as_ref().filter(|integration| integration.is_configured()));
-            return Ok(self.refused_call(&HttpError::CrossSite, number, record));
+            return Ok(self.refused_call(&HttpError::CrossSite, number, peer, record));
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {
             *place = Some(Place::Preflight);
@@ -310,26 +314,27 @@ impl Service {
             // The application is to be asked at the host that its own requests come with.
             origin::name_the_host(&mut head);
             head.extensions.insert(Arc::clone(&asking));
-            let answer = self.answer(endpoint, Request::from_parts(head, body), number).boxed().await;
-            let mut response = answer.unwrap_or_else(|error| self.refused(&error, number));
+            let answer = self.answer(endpoint, Request::from_parts(head, body), peer, number).boxed().await;
+            let mut response = answer.unwrap_or_else(|error| self.refused(&error, number, peer));
             asking.relay_cookies(response.headers_mut());
             return Ok(response);
         }
-        self.answer(endpoint, Request::from_parts(head, body), number).await
+        self.answer(endpoint, Request::from_parts(head, body), peer, number).await
     }
 
     async fn answer(
         &self,
         endpoint: Endpoint<'_>,
         request: Request<Incoming>,
+        peer: Peer,
         number: u64,
     ) -> Result<Response<Body>, HttpError> {
         match endpoint {
-            Endpoint::Call(target) => Ok(self.call(target, request, number).await),
+            Endpoint::Call(target) => Ok(self.call(target, request, peer, number).await),
             // Boxed, so that the future of a call stays small: these are rare, and calls are not.
             endpoint => {
                 let request_id = self.request_id(number);
-                let asked = Asked::by(request_id.clone());
+                let asked = Asked::by(request_id.clone(), peer.address.ip());
                 asked.during(self.answer_rare(endpoint, request, &request_id)).boxed().await
             }
         }
@@ -362,14 +367,14 @@ impl Service {
         self.broker.integration(name).ok_or(HttpError::UnknownIntegration)
     }
 
-    pub(super) fn refused(&self, error: &HttpError, number: u64) -> Response<Body> {
-        self.refuse(error, &self.request_id(number))
+    pub(super) fn refused(&self, error: &HttpError, number: u64, peer: Peer) -> Response<Body> {
+        self.refuse(error, &self.request_id(number), peer)
     }
 
     /// Answers a request of this id with a failure, and tells the log and the audit stream.
-    pub(super) fn refuse(&self, error: &HttpError, request_id: &str) -> Response<Body> {
+    pub(super) fn refuse(&self, error: &HttpError, request_id: &str, peer: Peer) -> Response<Body> {
         error.log(request_id);
-        self.note_denial(error, request_id);
+        self.note_denial(error, request_id, peer.address.ip());
         error.respond(request_id)
     }
 

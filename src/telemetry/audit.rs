@@ -3,18 +3,19 @@
 //! ours.
 
 mod asked;
+mod denials;
+mod file;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::path::PathBuf;
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::field::display;
 
 pub use self::asked::Asked;
+pub use self::denials::{Denial, Denials};
 
-use super::metric::Counter;
+pub(super) use self::file::{Sink, open};
+
 use crate::model::{CallerName, Connection, ConnectionKey, IntegrationName, Person};
 
 /// The target of every event of the stream.
@@ -114,6 +115,8 @@ pub struct About<'a> {
     pub caller: Option<&'a str>,
     /// The request's identifier, where it is not that of whoever asked.
     pub request: Option<&'a str>,
+    /// The other end of the connection that the request came over, where it is not that of whoever asked.
+    pub client: Option<IpAddr>,
     /// Why, in words of ours.
     pub reason: Option<&'a str>,
     /// How many events this line stands for, where it stands for more than one.
@@ -162,81 +165,17 @@ pub fn write(event: Event, about: &About<'_>) {
     let asked = Asked::here();
     let About { org, user, integration, connection, reason, times, .. } = *about;
     let request = about.request.or(asked.as_ref().map(Asked::request));
+    // As IPv4 writes it, whatever the listener listens on: that is what lists of addresses hold.
+    let client = about.client.or(asked.as_ref().map(Asked::client)).map(|client| display(client.to_canonical()));
     let caller = about.caller.or(asked.as_ref().and_then(Asked::caller));
     let counted = |count: fn(Records) -> u64| about.records.map(count);
     let (seen, resealed) = (counted(|records| records.seen), counted(|records| records.resealed));
     let unopenable = counted(|records| records.unopenable);
     tracing::info!(
         target: TARGET,
-        { request.id = request, integration, org, user, caller, connection.id = connection, reason, times,
+        { request.id = request, client.address = client, integration, org, user, caller, connection.id = connection, reason, times,
           seen, resealed, unopenable },
         "{}",
         event.as_str()
     );
-}
-
-/// The file of the stream, while it goes to one.
-#[derive(Clone)]
-pub(super) struct Sink(Arc<Inner>);
-
-type Instead = dyn Fn(&[u8]) + Send + Sync;
-
-struct Inner {
-    file: Mutex<Option<File>>,
-    errors: Counter,
-    /// Where a line goes that the file does not take.
-    instead: Box<Instead>,
-}
-
-impl Sink {
-    /// Without a file. A line that one does not take later on is given to `instead`.
-    pub(super) fn new(instead: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Inner { file: Mutex::default(), errors: Counter::default(), instead: Box::new(instead) }))
-    }
-
-    /// From now on this is the file.
-    pub(super) fn goes_to(&self, file: Option<File>) {
-        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
-    }
-
-    /// How many lines could not be written.
-    pub(super) fn errors(&self) -> u64 {
-        self.0.errors.get()
-    }
-
-    fn append(&self, line: &[u8]) -> io::Result<()> {
-        match &mut *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(file) => file.write_all(line),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Opens the file of a stream for appending, and makes it where it is not there. Nobody else may read it.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
-}
-
-impl MakeWriter<'_> for Sink {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
-impl Write for Sink {
-    /// Takes a whole event. One that the file does not take goes to the log instead, so that it is not lost.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        if let Err(error) = self.append(event) {
-            self.0.errors.add(1);
-            (self.0.instead)(event);
-            tracing::error!(%error, "an audit event could not be written to its file; the log has it instead");
-        }
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

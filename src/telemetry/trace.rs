@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use url::Url;
 
 pub use self::context::{Incoming, SpanContext, TraceId};
@@ -51,6 +52,7 @@ struct Inner {
     clock: Clock,
     queue: mpsc::Sender<Finished>,
     counts: Arc<Counts>,
+    dropping: Arc<export::Dropping>,
 }
 
 /// What a request begins.
@@ -75,9 +77,10 @@ impl Tracer {
         counts: Arc<Counts>,
     ) -> Result<(Self, Exporter), getrandom::Error> {
         let (queue, spans) = mpsc::channel(export::QUEUE);
-        let exporter = Exporter::new(settings, instance, spans, Arc::clone(&counts));
+        let dropping = Arc::<export::Dropping>::default();
+        let exporter = Exporter::new(settings, instance, spans, Arc::clone(&counts), Arc::clone(&dropping));
         let sampled_below = threshold(settings.sample);
-        Ok((Self(Arc::new(Inner { sampled_below, ids: Ids::draw()?, clock, queue, counts })), exporter))
+        Ok((Self(Arc::new(Inner { sampled_below, ids: Ids::draw()?, clock, queue, counts, dropping })), exporter))
     }
 
     /// Reads who asked off a request that goes on to somebody else, and begins its span if it is recorded. Whether a
@@ -120,8 +123,11 @@ impl Tracer {
     }
 
     fn finished(&self, span: Finished) {
-        if self.0.queue.try_send(span).is_err() {
-            self.0.counts.lose(1);
+        let Err(error) = self.0.queue.try_send(span) else { return };
+        self.0.counts.lose(1);
+        // One that is closed takes nothing because the process is going.
+        if matches!(error, TrySendError::Full(_)) {
+            self.0.dropping.begin();
         }
     }
 }

@@ -2,7 +2,9 @@
 //! front of an API that also breaks off, hangs and changes its protocol.
 
 mod api;
+mod denied;
 mod page;
+mod pipe;
 
 use std::time::Duration;
 
@@ -275,7 +277,7 @@ async fn the_audit_stream_says_who_did_what() {
     assert!(connected["connection.id"].is_string() && connected["org"] == "analytical", "{connected}");
     let confirmed = scene.audited("confirmed", "user", "ada").await;
     for event in [&connected, &confirmed] {
-        assert_eq!(event["caller"], "backend", "{event}");
+        assert_eq!((&event["caller"], &event["client.address"]), (&"backend".into(), &"127.0.0.1".into()), "{event}");
         assert!(event["request.id"].is_string() && event["request.id"] == confirmed["request.id"], "{event}");
     }
 
@@ -307,11 +309,22 @@ async fn the_audit_stream_says_who_did_what() {
     // The grant is refused for good, and then the connection ended.
     scene.server.change(json!({ "access_token_ttl": 1 })).await;
     keyferry.connect("acme", Person::ADA).await;
+    scene.server.fault(json!({ "endpoint": "token", "mode": "500", "times": 1 })).await;
+    let failed = || async {
+        keyferry.call("acme", "/ok", Person::ADA).await;
+        scene.lines("audit").into_iter().find(|line| line["message"] == "refresh_failed")
+    };
+    let failed = until("a refresh fails", LIMIT, failed).await;
+    assert!(failed["connection.id"].is_string() && failed["reason"].is_string(), "{failed}");
+    let kept = &keyferry.logged("a refresh failed; the grant is kept")[0];
+    assert!(kept["pause_ms"].is_u64() && kept["connection.id"] == failed["connection.id"], "{kept}");
     scene.server.forget("RefreshToken").await;
     let refused = || async { (keyferry.call("acme", "/ok", Person::ADA).await.status == 424).then_some(()) };
     until("the refresh is refused", LIMIT, refused).await;
-    let failed = scene.audited("refresh_failed", "user", "ada").await;
-    assert!(failed["connection.id"].is_string() && failed["reason"].is_string(), "{failed}");
+    let refused =
+        || async { scene.lines("audit").iter().filter(|line| line["message"] == "refresh_failed").nth(1).cloned() };
+    let refused = until("it is told", LIMIT, refused).await;
+    assert_eq!(refused["connection.id"], failed["connection.id"], "{refused}");
     keyferry.disconnect("acme", Person::ADA).await.expect(200);
     let disconnected = scene.audited("disconnected", "user", "ada").await;
     assert!(disconnected["caller"] == "backend" && disconnected["request.id"].is_string(), "{disconnected}");
@@ -329,19 +342,4 @@ async fn the_audit_stream_says_who_did_what() {
         page::holds_every_field_of(&line, "Audit events");
     }
     keyferry.assert_keeps(&[scene.server.secrets().await, vec![code, session]].concat());
-}
-
-#[tokio::test]
-async fn denials_that_are_held_back_are_told_at_the_end() {
-    let mut keyferry = Keyferry::start(Configuration::new()).await;
-    for _ in 0..15 {
-        let wrong = keyferry.request("GET", "/integrations").header("authorization", "Bearer kf_wrong");
-        wrong.send().await.expect_problem(401, "unauthenticated");
-    }
-    keyferry.terminate();
-    let exit = keyferry.wait(LIMIT).await;
-    let lines = exit.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let told: Vec<Value> = lines.filter(|line| line["target"] == "audit").map(|line| line["times"].clone()).collect();
-    assert_eq!(told.len(), 11, "{told:?}");
-    assert_eq!(told.last(), Some(&5.into()));
 }

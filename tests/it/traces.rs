@@ -2,7 +2,8 @@
 //! they belong to, what the provider learns of it, and that nothing secret is among them.
 
 use std::fs;
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use keyferry::config::{self, LoadRequest};
 use keyferry::telemetry::trace::attribute;
@@ -301,6 +302,20 @@ async fn a_collector_that_is_away_disturbs_nobody() {
     assert!(exit.status.success(), "{}", exit.stderr);
     assert_eq!(exit.stderr.matches("spans cannot be exported").count(), 1, "{}", exit.stderr);
     assert!(!exit.stderr.contains("canary-of-the-collector"), "{}", exit.stderr);
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_does_not_hold_up_the_end() {
+    // Connected to, and never read.
+    let collector = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut scene = Scene::new(&telemetry(&format!("http://{}", collector.local_addr().expect("bound")))).await;
+    scene.call(PATH, &[]).await.expect_problem(424, "not_connected");
+    let begun = Instant::now();
+    scene.keyferry.terminate();
+    let exit = scene.keyferry.wait(LIMIT).await;
+    assert!(exit.status.success(), "{}", exit.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(15), "the drain is 30 s: {:?}", begun.elapsed());
+    assert!(exit.stderr.contains("the collector has not taken the last spans in time"), "{}", exit.stderr);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, Org, Person, Timestamp, User};
 use keyferry::route::Via;
 use keyferry::store::{Location, Store};
+use keyferry::telemetry::audit::Denials;
 use keyferry::telemetry::trace::Span;
 use keyferry::upstream::{self, Fetch, Upstream};
 use serde_json::json;
@@ -52,7 +53,8 @@ impl Scene {
             upstream: Upstream::new(&net).expect("an upstream"),
             via: Via::new("upkeep"),
         };
-        let broker = Broker::new(settings, integrations(&server, oauth), store, network, clock.clone());
+        let broker =
+            Broker::new(settings, integrations(&server, oauth), store, network, clock.clone(), Denials::default());
         Self { server, broker, clock }
     }
 

@@ -36,7 +36,7 @@ pub(super) fn configuration(page: &mut Exposition, reloads: ReloadCounts) {
 }
 
 pub(super) fn log(page: &mut Exposition, logs: Option<&Logs>) {
-    let doc = "Log lines that were left out because nobody read them in time; those of calls go first.";
+    let doc = "Log lines that nobody read in time, those of calls first, or that standard error did not take.";
     page.counter("keyferry_log_dropped", doc).sample(&[], logs.map_or(0, Logs::left_out));
     let doc = "Audit events that their file did not take; the log has them.";
     page.counter("keyferry_audit_errors", doc).sample(&[], logs.map_or(0, Logs::audit_errors));

@@ -1,6 +1,7 @@
 //! Who asked for what happens. It goes along with the work of a request, into tasks that outlive it too, so that what
 //! writes an event deep inside need not be told.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use crate::model::CallerName;
@@ -9,20 +10,21 @@ tokio::task_local! {
     static ASKED: Asked;
 }
 
-/// A request: its identifier, and its caller from when that is known. Cheap to clone.
+/// A request: its identifier, whence it came, and its caller from when that is known. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Asked(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     request: String,
+    client: IpAddr,
     caller: OnceLock<CallerName>,
 }
 
 impl Asked {
-    /// By the request of this identifier.
-    pub fn by(request: String) -> Self {
-        Self(Arc::new(Inner { request, caller: OnceLock::new() }))
+    /// By the request of this identifier, which came over a connection from `client`.
+    pub fn by(request: String, client: IpAddr) -> Self {
+        Self(Arc::new(Inner { request, client, caller: OnceLock::new() }))
     }
 
     /// Whoever asked for the work that is being done here; `None` for what nobody's request asked for.
@@ -44,6 +46,10 @@ impl Asked {
         &self.0.request
     }
 
+    pub(super) fn client(&self) -> IpAddr {
+        self.0.client
+    }
+
     pub(super) fn caller(&self) -> Option<&str> {
         self.0.caller.get().map(CallerName::as_str)
     }
@@ -51,6 +57,8 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[tokio::test]
@@ -62,7 +70,8 @@ mod tests {
             let detached = tokio::spawn(begun.during(async { Asked::here().expect("they still do") }));
             let asked = detached.await.expect("it ends");
             assert_eq!((asked.request(), asked.caller()), ("r-1", Some("backend")));
+            assert_eq!(asked.client(), Ipv4Addr::LOCALHOST);
         };
-        Asked::by("r-1".to_owned()).during(work).await;
+        Asked::by("r-1".to_owned(), Ipv4Addr::LOCALHOST.into()).during(work).await;
     }
 }

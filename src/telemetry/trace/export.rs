@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,8 +16,12 @@ use super::{Settings, wire};
 /// Spans that may wait; at some hundred bytes each a few megabytes.
 pub(super) const QUEUE: usize = 8192;
 
-/// Most spans of one request.
-const BATCH: usize = 512;
+/// So many spans go at once, without waiting for more of them.
+pub(super) const BATCH: usize = 512;
+
+/// Most spans of one request, when that many wait: there is one request at a time, so that its size bounds what a
+/// collector at some distance can be told of.
+pub(super) const LARGEST_BATCH: usize = 4 * BATCH;
 
 /// How long a span waits for others to go with it.
 const GATHER: Duration = Duration::from_secs(1);
@@ -36,6 +40,24 @@ const TRIES: u32 = 5;
 pub struct Counts {
     exported: AtomicU64,
     dropped: AtomicU64,
+}
+
+/// Whether the queue of a tracer has no room, and so drops spans: said once when it begins and once when it is over.
+#[derive(Debug, Default)]
+pub(super) struct Dropping(AtomicBool);
+
+impl Dropping {
+    pub(super) fn begin(&self) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            tracing::warn!("more spans end than the collector takes; those without room are dropped");
+        }
+    }
+
+    fn end(&self, counts: &Counts) {
+        if self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed) {
+            tracing::info!(dropped = counts.dropped(), "there is room for spans again");
+        }
+    }
 }
 
 impl Counts {
@@ -90,6 +112,7 @@ pub fn judged(status: StatusCode, after: Option<Duration>, body: &[u8]) -> Sent 
 pub struct Exporter {
     spans: mpsc::Receiver<Finished>,
     counts: Arc<Counts>,
+    dropping: Arc<Dropping>,
     service_name: String,
     instance: String,
     /// For the log.
@@ -105,11 +128,13 @@ impl Exporter {
         instance: &str,
         spans: mpsc::Receiver<Finished>,
         counts: Arc<Counts>,
+        dropping: Arc<Dropping>,
     ) -> Self {
         let (host, port) = (settings.endpoint.host_str(), settings.endpoint.port_or_known_default());
         Self {
             spans,
             counts,
+            dropping,
             service_name: settings.service_name.clone(),
             instance: instance.to_owned(),
             collector: format!("{}:{}", host.unwrap_or_default(), port.unwrap_or_default()),
@@ -150,7 +175,7 @@ impl Exporter {
     async fn gather(&mut self, batch: &mut Vec<Finished>, stop: &mut watch::Receiver<Option<Instant>>) -> bool {
         let mut until = None;
         while batch.len() < BATCH {
-            let room = BATCH - batch.len();
+            let room = LARGEST_BATCH - batch.len();
             let is_stopping = stop.borrow_and_update().is_some();
             if is_stopping {
                 self.spans.close();
@@ -170,6 +195,10 @@ impl Exporter {
                 () = patience => break,
                 Ok(()) = stop.changed(), if !is_stopping => {}
             }
+        }
+        // Not as soon as there is any room: where spans come faster than they go, that is after every batch.
+        if self.spans.len() < QUEUE / 2 {
+            self.dropping.end(&self.counts);
         }
         !batch.is_empty()
     }

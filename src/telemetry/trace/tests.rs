@@ -115,6 +115,24 @@ fn a_full_queue_drops_and_counts() {
     drop(exporter);
 }
 
+#[tokio::test]
+async fn a_full_queue_is_told_once() {
+    use std::io::{Read as _, Seek as _};
+
+    let mut log = tempfile::tempfile().expect("a file");
+    let writer = Mutex::new(log.try_clone().expect("the same file"));
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    let (sizes, counts) = exported(export::QUEUE + 3, vec![Sent::Taken { rejected: 0 }; 4]).await;
+    drop(logging);
+    assert_eq!((sizes.len(), counts.exported(), counts.dropped()), (4, export::QUEUE as u64, 3));
+    let mut told = String::new();
+    log.rewind().expect("a file");
+    log.read_to_string(&mut told).expect("text");
+    let levels: Vec<_> = told.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(levels, ["WARN", "INFO"], "{told}");
+}
+
 /// Runs an exporter over so many spans, against a collector that answers like this, until the tracer is gone.
 async fn exported(spans: usize, answers: Vec<Sent>) -> (Vec<usize>, Arc<Counts>) {
     let Scene { tracer, exporter, counts } = scene(1.0);
@@ -138,8 +156,8 @@ async fn batches() {
     let later = || Sent::Later { why: "it is away".to_owned(), after: None };
     let counted = |counts: &Counts| (counts.exported(), counts.dropped());
 
-    let (sizes, counts) = exported(600, vec![taken(), taken()]).await;
-    assert_eq!((sizes.len(), counted(&counts)), (2, (600, 0)));
+    let (sizes, counts) = exported(export::LARGEST_BATCH + 1, vec![taken(), taken()]).await;
+    assert_eq!((sizes.len(), counted(&counts)), (2, (export::LARGEST_BATCH as u64 + 1, 0)));
     let (sizes, counts) = exported(10, vec![later(), later(), Sent::Taken { rejected: 4 }]).await;
     assert_eq!(sizes, [sizes[0]; 3], "the same batch each time");
     assert_eq!(counted(&counts), (6, 4));

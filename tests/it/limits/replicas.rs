@@ -10,6 +10,7 @@ use keyferry::config::{self, LoadRequest};
 use keyferry::model::{ConnectionKey, IntegrationName, Org, Person as Whose, User};
 use keyferry::route::Via;
 use keyferry::store::{Location, SealingKey, Store};
+use keyferry::telemetry::audit::Denials;
 use keyferry::upstream::{self, Fetch, Upstream};
 
 use super::{answered_of, call, configuration, refused};
@@ -153,7 +154,7 @@ async fn broker(store: &str) -> Arc<Broker> {
         upstream: Upstream::new(&net).expect("an upstream"),
         via: Via::new("replica"),
     };
-    Broker::new(settings, integrations, store, network, Clock::System)
+    Broker::new(settings, integrations, store, network, Clock::System, Denials::default())
 }
 
 fn acme(broker: &Broker) -> Arc<Integration> {

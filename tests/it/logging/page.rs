@@ -1,6 +1,6 @@
 //! `docs/logging.md` says what stands in the log, and nothing else does.
 
-use keyferry::telemetry::audit::Event;
+use keyferry::telemetry::audit::{Denial, Event};
 use serde_json::Value;
 
 const PAGE: &str = include_str!("../../../docs/logging.md");
@@ -31,5 +31,13 @@ fn its_example_holds_every_field_of_its_table() {
 fn every_audit_event_is_explained() {
     for event in Event::ALL {
         assert!(PAGE.contains(&format!("\n| `{}` |", event.as_str())), "the page has no `{}`", event.as_str());
+    }
+}
+
+#[test]
+fn every_reason_of_a_denial_is_explained() {
+    let row = PAGE.lines().find(|line| line.starts_with("| `denied` |")).expect("the event");
+    for denial in Denial::ALL {
+        assert!(row.contains(&format!("`{}`", denial.as_str())), "the page has no `{}`", denial.as_str());
     }
 }
