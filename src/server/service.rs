@@ -1,11 +1,8 @@
 //! One request from its head to its answer: is it for us, where does it come from, which endpoint, and then the
 //! endpoint.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::header::ORIGIN;
 use http::{Method, Request, Response};
@@ -14,24 +11,21 @@ use hyper::body::Incoming;
 use super::Settings;
 use super::admit::start_ticket;
 use super::body::Body;
-use super::call_record::{CallCounts, CallRecord};
+use super::call_record::CallRecord;
 use super::cors;
 use super::endpoint::Endpoint;
 use super::identity::{Asking, Identity};
-use super::listen::{Peer, Tally};
+use super::listen::Peer;
 use super::openapi;
 use super::origin::{self, Crossing};
 use super::page;
-use super::reload::Reloads;
-use super::requests::{Place, Requests};
+use super::process::Process;
+use super::requests::Place;
 use super::respond::HttpError;
 use crate::broker::{Broker, Integration, Network};
-use crate::model::Timestamp;
 use crate::route::{Side, Via};
-use crate::telemetry::Logs;
-use crate::telemetry::audit::{Asked, Denials};
-use crate::telemetry::calls::Calls;
-use crate::telemetry::trace::{self, Tracer};
+use crate::telemetry::audit::Asked;
+use crate::telemetry::trace::Tracer;
 use crate::upstream::Upstream;
 
 /// Everything that answers on the listener for callers and browsers, by one configuration. Another configuration is
@@ -49,147 +43,6 @@ pub struct Service {
     pub(super) via: Via,
     /// Whose spans are exported; `None` where nothing is traced.
     pub(super) tracer: Option<Tracer>,
-}
-
-/// What stays the same while configurations come and go.
-pub struct Process {
-    /// Begins every request id.
-    instance: String,
-    next_request: AtomicU64,
-    draining: AtomicBool,
-    /// Whether the store did not answer when readiness was last asked.
-    store_away: AtomicBool,
-    /// When the drain is over, once it has begun.
-    over_at: OnceLock<Instant>,
-    /// What was counted of calls.
-    pub(super) calls: CallCounts,
-    /// Which calls have a line in the log.
-    pub(super) logged_calls: ArcSwap<Calls>,
-    pub(super) denials: Denials,
-    /// What became of lines; nothing while nobody logs.
-    logs: OnceLock<Logs>,
-    pub(super) reloads: Reloads,
-    /// What is no call.
-    pub(super) requests: Requests,
-    listeners: [Tally; Listener::ALL.len()],
-    started_at: Timestamp,
-    spans: Arc<trace::Counts>,
-}
-
-/// Who listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listener {
-    /// For callers and browsers: `server.listen`.
-    Callers,
-    /// For the operator: `server.admin_listen`.
-    Admin,
-}
-
-impl Listener {
-    pub(super) const ALL: [Self; 2] = [Self::Callers, Self::Admin];
-
-    /// The word of metrics.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Callers => "callers",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl Process {
-    /// `instance` is a random name of this process, which started at `started_at`.
-    pub fn new(instance: String, started_at: Timestamp) -> Arc<Self> {
-        Arc::new(Self {
-            instance,
-            next_request: AtomicU64::new(0),
-            draining: AtomicBool::new(false),
-            store_away: AtomicBool::new(false),
-            over_at: OnceLock::new(),
-            calls: CallCounts::default(),
-            logged_calls: ArcSwap::default(),
-            denials: Denials::default(),
-            logs: OnceLock::new(),
-            reloads: Reloads::default(),
-            requests: Requests::default(),
-            listeners: Default::default(),
-            started_at,
-            spans: Arc::default(),
-        })
-    }
-
-    /// What became of changes of the configuration.
-    pub fn reloads(&self) -> &Reloads {
-        &self.reloads
-    }
-
-    /// What is counted of a listener.
-    pub fn tally(&self, listener: Listener) -> &Tally {
-        &self.listeners[listener as usize]
-    }
-
-    pub(super) fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-
-    /// From now on these calls have a line in the log.
-    pub fn log_calls(&self, calls: Calls) {
-        self.logged_calls.store(Arc::new(calls));
-    }
-
-    /// Whose lines are counted.
-    pub fn counts_lines_of(&self, logs: Logs) {
-        let _ = self.logs.set(logs);
-    }
-
-    pub(super) fn logs(&self) -> Option<&Logs> {
-        self.logs.get()
-    }
-
-    /// What became of spans.
-    pub fn spans(&self) -> &Arc<trace::Counts> {
-        &self.spans
-    }
-
-    /// The id of a request in logs and answers.
-    pub(super) fn request_id(&self, number: u64) -> String {
-        format!("{}-{number:x}", self.instance)
-    }
-
-    /// From now on readiness says that this process is going.
-    pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes whether the store is away; true when that is news.
-    pub(super) fn note_store_away(&self, is_away: bool) -> bool {
-        self.store_away.swap(is_away, Ordering::Relaxed) != is_away
-    }
-
-    /// From this moment on, what is still in flight is cut off.
-    pub fn ends_at(&self, moment: Instant) {
-        let _ = self.over_at.set(moment);
-    }
-
-    /// Whether whatever ends now does so because we end.
-    pub(super) fn is_over(&self) -> bool {
-        self.over_at.get().is_some_and(|over_at| *over_at <= Instant::now())
-    }
-
-    /// Nobody is refused any more: what the audit stream has not been told of refusals, it is told now.
-    pub fn end_denials(&self) {
-        self.denials.end();
-    }
-
-    /// What tells the audit stream of refusals; whoever else refuses something tells it there.
-    pub fn denials(&self) -> &Denials {
-        &self.denials
-    }
-
-    /// Whether this process is going.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
 }
 
 impl Service {
@@ -232,7 +85,7 @@ impl Service {
 
     /// Answers one request. Never fails: every failure has an answer.
     pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        let number = self.process.next_request.fetch_add(1, Ordering::Relaxed);
+        let number = self.process.next_request();
         if let Some(destination) = &self.settings.app.upstream {
             match Side::of(request.uri().path(), &self.settings.base_path) {
                 Side::Ours => {}
@@ -380,7 +233,7 @@ impl Service {
 
     /// The id of a request that comes in now.
     pub(super) fn next_request_id(&self) -> String {
-        self.request_id(self.process.next_request.fetch_add(1, Ordering::Relaxed))
+        self.request_id(self.process.next_request())
     }
 
     fn request_id(&self, number: u64) -> String {

@@ -1,8 +1,8 @@
 //! What comes in besides calls, the store, and connections on both sides.
 
 use super::exposition::Exposition;
+use crate::server::process::{Listener, Process};
 use crate::server::requests::Requests;
-use crate::server::service::{Listener, Process};
 use crate::store::Store;
 use crate::upstream::Traffic;
 
