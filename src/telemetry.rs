@@ -6,6 +6,7 @@ pub mod audit;
 pub mod calls;
 pub mod gauge;
 pub mod metric;
+mod one_line;
 mod queue;
 pub mod trace;
 
@@ -25,6 +26,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use self::audit::{Destination, Sink};
 use self::calls::Calls;
+use self::one_line::OneLine;
 use self::queue::{Entrance, Output, Queue};
 
 /// How long the end of the process waits for somebody to read the last lines, of the file of audit events and of the log.
@@ -226,48 +228,6 @@ where
     S: Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     fmt::layer().with_timer(SystemTime).with_ansi(false).json().flatten_event(true).with_span_list(false)
-}
-
-/// Keeps an event on its line: line breaks inside of it are written as `\n` and `\r`.
-#[derive(Clone, Copy, Debug)]
-struct OneLine<W>(W);
-
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
-    type Writer = OneLine<W::Writer>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        OneLine(self.0.make_writer())
-    }
-
-    fn make_writer_for(&'a self, metadata: &tracing::Metadata<'_>) -> Self::Writer {
-        OneLine(self.0.make_writer_for(metadata))
-    }
-}
-
-impl<W: Write> Write for OneLine<W> {
-    /// Takes a whole event: the subscriber hands over each in one piece.
-    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = event.strip_suffix(b"\n").unwrap_or(event);
-        if line.len() < event.len() && !line.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            self.0.write_all(event)?;
-            return Ok(event.len());
-        }
-        let mut escaped = Vec::with_capacity(event.len());
-        for byte in line {
-            match byte {
-                b'\n' => escaped.extend_from_slice(b"\\n"),
-                b'\r' => escaped.extend_from_slice(b"\\r"),
-                byte => escaped.push(*byte),
-            }
-        }
-        escaped.push(b'\n');
-        self.0.write_all(&escaped)?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
 }
 
 #[cfg(test)]

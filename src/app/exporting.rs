@@ -1,6 +1,7 @@
 //! The export of spans: a task for each configuration of `[telemetry]`, and its end within the drain.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -13,6 +14,9 @@ use crate::clock::Clock;
 use crate::mapping::wait::retry_after;
 use crate::telemetry::trace::{Counts, Sent, Settings, Tracer, judged};
 use crate::upstream::{Fetch, FetchRequest};
+
+/// How long after the moment to end by an export may notice it.
+const LATE: Duration = Duration::from_millis(200);
 
 /// Every export that has begun.
 pub(super) struct Exporting {
@@ -47,15 +51,14 @@ impl Exporting {
         Ok(Some(tracer))
     }
 
-    /// Takes no more spans, and waits until those that wait are sent, or `deadline`.
+    /// Takes no more spans, and waits until those that wait are sent, or `deadline`: then each says itself what it could not
+    /// send.
     pub(super) async fn finish(&self, deadline: Instant) {
         self.stop.send_replace(Some(deadline));
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
-            if tokio::time::timeout_at(deadline, task).await.is_err() {
-                tracing::warn!("the collector has not taken the last spans in time; they are dropped");
-                return;
-            }
+            // They end of themselves; this is for one that does not get to it.
+            let _ = tokio::time::timeout_at(deadline + LATE, task).await;
         }
     }
 }

@@ -217,7 +217,10 @@ impl Exporter {
             let sending = send(body.to_vec());
             let sent = tokio::select! {
                 sent = sending => sent,
-                () = over(stop.clone()) => return None,
+                () = over(stop.clone()) => {
+                    self.fails("the process ends, and it has not answered");
+                    return None;
+                }
             };
             match sent {
                 Sent::Taken { rejected } => {
