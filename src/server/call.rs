@@ -36,7 +36,7 @@ impl Service {
     ) -> Response<Body> {
         let mut record = CallRecord::begin(&self.process, number, request.method());
         if let Some(tracer) = &self.tracer {
-            record.begins_spans(tracer, &mut request);
+            record.begins_spans(tracer, &mut request, peer);
         }
         let answer = self.forwarded(target, request, &mut record).await;
         answer.unwrap_or_else(|error| self.refused_call(&error, number, peer, record))

@@ -93,6 +93,7 @@ async fn the_spans_of_calls() {
     let (host, port) = ("127.0.0.1", scene.recorder.url().rsplit(':').next().expect("a port"));
     for (span, key, expected) in [
         (call, "http.request.method", "GET"),
+        (call, "url.scheme", "http"),
         (call, "http.response.status_code", "200"),
         (call, "keyferry.integration", "acme"),
         (call, "keyferry.outcome", "2xx"),

@@ -7,6 +7,7 @@ use http::{Request, Response, Version};
 
 use super::{CallRecord, Known, Outcome};
 use crate::route::Destination;
+use crate::server::listen::Peer;
 use crate::telemetry::trace::{Begun, Kind, Span, TraceId, Tracer, attribute, method};
 use crate::upstream::{RequestBody, UpstreamBody, UpstreamError};
 
@@ -25,7 +26,7 @@ pub(super) struct Spans {
 
 impl CallRecord {
     /// Begins its span, when the caller's trace or chance says so.
-    pub(in crate::server) fn begins_spans<B>(&mut self, tracer: &Tracer, request: &mut Request<B>) {
+    pub(in crate::server) fn begins_spans<B>(&mut self, tracer: &Tracer, request: &mut Request<B>, peer: Peer) {
         let Some(known) = &mut self.0 else { return };
         let method = method(request.method());
         let name = || {
@@ -36,6 +37,7 @@ impl CallRecord {
         span.set(attribute::METHOD, method);
         span.set(attribute::ROUTE, ROUTE);
         span.set(attribute::PROTOCOL_VERSION, protocol(request.version()));
+        span.set(attribute::URL_SCHEME, if peer.is_tls { "https" } else { "http" });
         known.spans = Spans { call: span, trace, ..Spans::default() };
     }
 

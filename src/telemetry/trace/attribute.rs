@@ -16,6 +16,8 @@ pub const PROTOCOL_VERSION: &str = "network.protocol.version";
 pub const SERVER_ADDRESS: &str = "server.address";
 /// And its port.
 pub const SERVER_PORT: &str = "server.port";
+/// Whether the request came by TLS of our own: `https` or `http`.
+pub const URL_SCHEME: &str = "url.scheme";
 /// Why it did not work: a status, or a word of ours.
 pub const ERROR_TYPE: &str = "error.type";
 /// The integration's name.
@@ -30,7 +32,7 @@ pub const REQUEST_ID: &str = "keyferry.request.id";
 pub const TOKEN_SOURCE: &str = "keyferry.token.source";
 
 /// Each of them.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     METHOD,
     RESEND_COUNT,
     STATUS_CODE,
@@ -38,6 +40,7 @@ pub const ALL: [&str; 13] = [
     PROTOCOL_VERSION,
     SERVER_ADDRESS,
     SERVER_PORT,
+    URL_SCHEME,
     ERROR_TYPE,
     INTEGRATION,
     CONNECTION_ID,
