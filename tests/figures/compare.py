@@ -53,7 +53,7 @@ def run(options, folder):
         children.append(start_backend(folder / "backend", backend))
         contenders, ports = {}, {}
         for logs in (True, False):
-            suffix = " +log" if logs else ""
+            suffix = "+log" if logs else ""
             nginx_port, keyferry_port, admin_port = free_port(), free_port(), free_port()
             nginx = start_nginx_proxy(folder / f"nginx{suffix}", nginx_port, backend, logs)
             children.append(nginx)
@@ -83,7 +83,7 @@ def run(options, folder):
         print(f"memory loaded     {resident(keyferry.pid) / 1e6:.1f} MB (nginx worker {resident(contenders['nginx'][0]) / 1e6:.1f} MB)")
         for name, values in seen.items():
             print(f"CPU per call      {name:13} {medians[name]:.1f} µs (median of {', '.join(f'{value:.1f}' for value in values)})")
-        print(f"keyferry / nginx  {medians['keyferry'] / medians['nginx']:.2f}, with a line for each call {medians['keyferry +log'] / medians['nginx +log']:.2f}")
+        print(f"keyferry / nginx  {medians['keyferry'] / medians['nginx']:.2f}, with a line for each call {medians['keyferry+log'] / medians['nginx+log']:.2f}")
         for name in ("nginx", "keyferry"):
             pid, url = contenders[name]
             print(f"idle connection   {name:13} {idle_connection(pid, ports[name], url) / 1000:.1f} kB")
