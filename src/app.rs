@@ -166,6 +166,11 @@ impl Running {
         &self.parts.broker
     }
 
+    /// What its listeners share.
+    pub fn process(&self) -> Arc<Process> {
+        Arc::clone(self.parts.service.load().process())
+    }
+
     /// From now on changes of the configuration are taken over. Nothing is done when it is followed already.
     pub fn follow(&mut self, reloading: Reloading) {
         if let Some(started_by) = self.started_by.take() {

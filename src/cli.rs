@@ -104,23 +104,25 @@ enum Failure {
     Configuration(String),
     /// Anything else: exit code 1.
     Other(String),
+    /// A second signal came before the end: exit code 130.
+    Impatient,
 }
 
-/// Does what was typed. `stop` begins to listen for the signals that end a server, and gives a future that is done with
-/// the first of them; `hangups` for SIGHUP, and gives a message for each. Only the commands that serve call them.
-pub async fn run<S>(
+/// 128 and the number of SIGINT, as shells write it.
+const IMPATIENT: u8 = 130;
+
+/// Does what was typed. `stops` begins to listen for the signals that end a server, and gives a message for each;
+/// `hangups` the same for SIGHUP. Only the commands that serve call them.
+pub async fn run(
     arguments: Arguments,
     environment: Environment,
-    stop: impl FnOnce() -> io::Result<S>,
+    stops: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
     hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
-) -> ExitCode
-where
-    S: Future<Output = ()>,
-{
+) -> ExitCode {
     exit_code(match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(arguments, environment, stop, hangups).await,
+        Command::Serve(arguments) => serve::run(arguments, environment, stops, hangups).await,
         Command::Check(arguments) => check::run(arguments, environment),
-        Command::Demo(arguments) => demo::run(arguments, &environment, stop).await,
+        Command::Demo(arguments) => demo::run(arguments, &environment, stops).await,
         Command::Connect(arguments) => connect::run(arguments, &environment).await,
         Command::Items(arguments) => items::run(arguments, &environment).await,
         Command::Connections(arguments) => connections::run(arguments, environment).await,
@@ -153,6 +155,7 @@ fn exit_code(outcome: Outcome) -> ExitCode {
             terminal::complain(format_args!("keyferry: {message}"));
             ExitCode::FAILURE
         }
+        Err(Failure::Impatient) => ExitCode::from(IMPATIENT),
     }
 }
 

@@ -11,9 +11,6 @@ use rustix::process::{Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// 128 and the number of SIGINT, as shells write it.
-const IMPATIENT: i32 = 130;
-
 /// `timeout`, and wrappers that pass a terminal's signal on, send one wish twice; a person does not press keys so fast.
 const ONE_WISH: Duration = Duration::from_millis(300);
 
@@ -35,7 +32,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(cli::run(arguments, environment, stop_signal, hangups));
+    let code = runtime.block_on(cli::run(arguments, environment, stops, hangups));
     // What still waits in a thread, for a file that never comes, does not hold up the end.
     runtime.shutdown_background();
     code
@@ -48,28 +45,25 @@ fn forbid_core_dumps() {
     let _ = rustix::process::setrlimit(Resource::Core, none);
 }
 
-/// Listens from now on; done with the first SIGTERM or SIGINT. The second ends the process at once.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+/// Listens from now on, to the end of the process; a message for each wish that it ends, by SIGTERM or SIGINT.
+fn stops() -> io::Result<mpsc::Receiver<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    Ok(async move {
-        next().await;
-        let first = Instant::now();
-        tokio::spawn(async move {
-            loop {
-                next().await;
-                if first.elapsed() > ONE_WISH {
-                    std::process::exit(IMPATIENT);
-                }
+    let (sender, receiver) = mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut first: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
             }
-        });
-    })
+            if first.is_none_or(|first| first.elapsed() > ONE_WISH) {
+                first.get_or_insert_with(Instant::now);
+                let _ = sender.try_send(());
+            }
+        }
+    });
+    Ok(receiver)
 }
 
 /// Listens from now on, to the end of the process; one message for SIGHUP, and for any number of them that come before

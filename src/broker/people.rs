@@ -14,6 +14,9 @@ use crate::telemetry::audit::{self, About, Event};
 /// Records that are read at once.
 const PAGE: usize = 200;
 
+/// The audited reason of a deletion that stopped on its way.
+const INCOMPLETE: &str = "incomplete";
+
 /// How often everything is looked for: more than it takes, unless somebody makes as fast as we take away.
 const ROUNDS: usize = 20;
 
@@ -63,16 +66,18 @@ impl Broker {
         let (broker, person) = (Arc::clone(self), person.clone());
         let work = async move {
             let mut deleted = Deleted::default();
+            let tell = |why| audit::write(Event::PersonDeleted, &About::default().person(&person).because(why));
             // In the order in which one becomes another, and again while there was something: what took a step ahead
             // of us is found where it went.
             for _ in 0..ROUNDS {
-                let found = broker.delete_what_is_there(&person).await?;
+                let found = broker.delete_what_is_there(&person).await.inspect_err(|_| tell(INCOMPLETE))?;
                 deleted.add(found);
                 if found.is_nothing() {
-                    audit::write(Event::PersonDeleted, &About::default().person(&person).because(audit::BY_OPERATOR));
+                    tell(audit::BY_OPERATOR);
                     return Ok(deleted);
                 }
             }
+            tell(INCOMPLETE);
             Err(BrokerError::Internal("somebody goes on connecting or making sessions for this person".into()))
         };
         self.duties.run(work).await

@@ -53,20 +53,17 @@ pub(super) struct Arguments {
     log_level: Option<String>,
 }
 
-pub(super) async fn run<S>(
+pub(super) async fn run(
     arguments: Arguments,
     environment: &Environment,
-    stop: impl FnOnce() -> io::Result<S>,
-) -> Outcome
-where
-    S: Future<Output = ()>,
-{
+    stops: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
+) -> Outcome {
     let failed = |what: &'static str| move |error: io::Error| Failure::other(format!("{what}: {error}"));
     let level = arguments.log_level.unwrap_or_else(|| LOG_LEVEL.to_owned());
     let log = telemetry::Settings { level, ..telemetry::Settings::default() };
     let logs = telemetry::start(&log).map_err(|error| Failure::other(error.to_string()))?;
     let _last_lines = logs.to_the_end();
-    let stopped = stop().map_err(failed("signals cannot be listened for"))?;
+    let mut stops = stops().map_err(failed("signals cannot be listened for"))?;
 
     let (provider_listener, provider_address) =
         serve::bind().await.map_err(failed("no port for the demo's provider"))?;
@@ -87,15 +84,14 @@ where
 
     introduce(&base, app_address, &workspace, arguments.token_life)?;
     let began = Instant::now();
-    let mut stopped = std::pin::pin!(stopped);
     loop {
         tokio::select! {
-            () = &mut stopped => break,
+            _ = stops.recv() => break,
             Some(event) = happened.recv() => say(format_args!("{:>5}s  {}", began.elapsed().as_secs(), describe(&event)))?,
         }
     }
     let said = say("The demo ends; nothing of it stays.");
-    running.drain().await;
+    super::serve::end(running, &mut stops).await?;
     said
 }
 

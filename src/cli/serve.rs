@@ -45,15 +45,12 @@ pub(super) struct Arguments {
     log_level: Option<String>,
 }
 
-pub(super) async fn run<S>(
+pub(super) async fn run(
     arguments: Arguments,
     environment: Environment,
-    stop: impl FnOnce() -> io::Result<S>,
+    stops: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
     hangups: impl FnOnce() -> io::Result<mpsc::Receiver<()>>,
-) -> Outcome
-where
-    S: Future<Output = ()>,
-{
+) -> Outcome {
     let unheard = |error| Failure::other(format!("signals cannot be listened for: {error}"));
     // Before everything else: from here on SIGHUP means another look and not the end.
     let hangups = hangups().map_err(unheard)?;
@@ -67,16 +64,29 @@ where
     for warning in &config.warnings {
         tracing::warn!(file = warning.file, key = warning.key, remedy = warning.remedy, "config: {}", warning.fault);
     }
-    let stopped = stop().map_err(unheard)?;
+    let mut stops = stops().map_err(unheard)?;
     let mut running = start(config).await?;
     let supervisor = Supervisor::at(supervised_at.as_deref());
     running.follow(Reloading { request, sources, logs, hangups, supervisor: supervisor.clone() });
     supervisor.ready("serving");
-    stopped.await;
+    let _ = stops.recv().await;
     tracing::info!("stopping; a second signal ends it at once");
-    running.drain().await;
+    end(running, &mut stops).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Drains, unless there is a second wish for the end.
+pub(super) async fn end(running: Running, stops: &mut mpsc::Receiver<()>) -> Outcome {
+    let process = running.process();
+    tokio::select! {
+        () = running.drain() => Ok(()),
+        Some(()) = stops.recv() => {
+            process.end_denials();
+            tracing::warn!("ended by a second signal; what was in flight is cut off");
+            Err(Failure::Impatient)
+        }
+    }
 }
 
 /// Starts the sidecar and logs where it listens. Supervisors and tests wait for that line.

@@ -10,7 +10,7 @@ use super::{HttpRequest, TokenError};
 use crate::model::Secret;
 
 /// Parameters whose values are words of RFC 6749 or the operator's own, which errors may well name.
-const TOLD: [&str; 8] = [
+const TOLD: [&str; 11] = [
     "grant_type",
     "client_id",
     "client_assertion_type",
@@ -19,6 +19,9 @@ const TOLD: [&str; 8] = [
     "resource",
     "audience",
     "token_type_hint",
+    "subject_token_type",
+    "actor_token_type",
+    "requested_token_type",
 ];
 
 /// So many characters in a row of a secret are too many.
@@ -46,14 +49,11 @@ impl Sent {
         {
             let value = value.expose();
             let credentials = value.split_once(' ').map_or(value, |(_, credentials)| credentials);
-            match STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-                // A client's id and secret, each form-encoded (RFC 6749 section 2.3.1).
-                Some(pair) => sent.take_all(pair.split_once(':').into_iter().flat_map(|(_, secret)| {
-                    form_urlencoded::parse(secret.as_bytes())
-                        .map(|(secret, _)| ("", secret.into_owned()))
-                        .collect::<Vec<_>>()
-                })),
-                None => sent.take("", credentials),
+            sent.take("", credentials);
+            // A client's id and secret, each form-encoded (RFC 6749 section 2.3.1).
+            let pair = STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            if let Some((_, secret)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+                sent.take_all(form_urlencoded::parse(secret.as_bytes()).map(|(secret, _)| ("", secret)));
             }
         }
         sent
@@ -135,6 +135,8 @@ mod tests {
             false,
         );
         check(url, &format!("Basic {}", STANDARD.encode("the-client:s3cr3t%3Aours")), "", "the-client is wrong", true);
+        check(url, "Basic dGhlLWNsaWVudDpzM2NyM3Q", "", "Basic dGhlLWNsaWVudDpzM2NyM3Q is wrong", false);
+        check(url, "M2Y5YTRjNzItODhlMQ==", "", "M2Y5YTRjNzItODhlMQ== is wrong", false);
         check(url, "Bearer 0123456789", "", "0123456789 is over", false);
         check(url, "", "code=short", "short", true);
     }

@@ -80,7 +80,7 @@ impl Service {
             (None, None) => return Err(HttpError::Unauthenticated),
         };
         if let Some(name) = caller.name() {
-            Asked::is_known(name);
+            Asked::set_caller(name);
         }
         Ok(caller)
     }

@@ -4,7 +4,6 @@
 mod problems;
 
 use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -122,13 +121,7 @@ impl HttpError {
 
     /// Whether whoever asked went away in the middle of the request, so that nobody hears the answer.
     pub(crate) fn is_for_nobody(&self) -> bool {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        let Self::Upstream(UpstreamError::Caller { source }) = self else { return false };
-        let whole: &(dyn Error + 'static) = &**source;
-        let causes = std::iter::successors(Some(whole), |cause| (*cause).source());
-        causes
-            .filter_map(|cause| cause.downcast_ref::<io::Error>())
-            .any(|cause| matches!(cause.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
+        matches!(self, Self::Upstream(error) if error.is_callers_end())
     }
 
     /// Status, code and words.

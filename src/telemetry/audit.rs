@@ -1,6 +1,6 @@
 //! The audit stream: who connected, confirmed, was refused, ended what. Events of one target with fixed fields, which go
-//! to the log, or as JSON lines to a file of their own. Never a secret: every field is a name, an identifier or a word of
-//! ours.
+//! to the log, or as JSON lines to a file of their own. Never a secret: every field is a name, an identifier, a word of
+//! ours, or an error code of a provider's that repeats nothing of what it was sent.
 
 mod asked;
 mod denials;

@@ -90,6 +90,18 @@ impl UpstreamError {
         }
     }
 
+    /// Whether the caller went away in the middle of its body, instead of sending a wrong one or none.
+    pub fn is_callers_end(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let Self::Caller { source } = self else { return false };
+        let whole: &(dyn StdError + 'static) = &**source;
+        std::iter::successors(Some(whole), |cause| (*cause).source()).any(|cause| {
+            let gone = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+            cause.downcast_ref::<io::Error>().is_some_and(|cause| gone.contains(&cause.kind()))
+                || cause.downcast_ref::<h2::Error>().is_some_and(|cause| cause.is_remote() || cause.is_io())
+        })
+    }
+
     /// What kind of failure it is, as a word for spans: of a closed list, and without what a message may hold.
     pub fn word(&self) -> &'static str {
         match self {

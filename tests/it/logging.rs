@@ -79,6 +79,40 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// An HTTP/2 connection to it, driven until the test ends.
+    async fn http2(&self) -> h2::client::SendRequest<bytes::Bytes> {
+        let stream = TcpStream::connect(self.keyferry.address()).await.expect("it listens");
+        let (requests, connection) = h2::client::handshake(stream).await.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        requests
+    }
+
+    /// An upload by the key that the tests use, for Ada.
+    fn post(&self, path: &str) -> http::Request<()> {
+        let (address, key) = (self.keyferry.address(), self.keyferry.api_key().expect("a key"));
+        let request = http::Request::post(format!("http://{address}/proxy/acme{path}"));
+        let request = request.header("authorization", format!("Bearer {key}")).header("keyferry-org", "analytical");
+        request.header("keyferry-user", "ada").body(()).expect("a request")
+    }
+
+    /// Begins an upload over HTTP/2, and resets its stream once it goes to the provider.
+    async fn upload_and_reset(&self) {
+        let mut requests = self.http2().await;
+        let mut request = self.post("/ok");
+        request.headers_mut().insert("content-length", http::HeaderValue::from_static("100"));
+        let (_answer, mut body) = requests.send_request(request, false).expect("it is open");
+        body.send_data("half".into(), false).expect("it is open");
+        let active = [("state", "active")];
+        let begun = || async {
+            let page = Metrics::of(&self.keyferry).await;
+            (page.value("keyferry_upstream_connections", &active) > 0.0).then_some(())
+        };
+        until("it goes to the provider", LIMIT, begun).await;
+        body.send_reset(h2::Reason::CANCEL);
+    }
+}
+
 #[tokio::test]
 async fn every_call_has_one_line_and_is_counted() {
     let scene = Scene::new("call_paths = true\nlevel = \"debug\"").await;
@@ -234,6 +268,9 @@ async fn whoever_ends_a_call_is_named() {
     drop(upload);
     let line = &scene.calls(1).await[0];
     assert_eq!((&line["outcome"], &line["bytes_out"]), (&"cancelled".into(), &0.into()), "{line}");
+    scene.upload_and_reset().await;
+    let line = &scene.calls(2).await[1];
+    assert_eq!((&line["outcome"], &line["bytes_out"]), (&"cancelled".into(), &0.into()), "{line}");
     let mut tunnel = scene.raw("/socket", "connection: upgrade\r\nupgrade: echo\r\n").await;
     tunnel.write_all(b"ping").await.expect("it is open");
     let mut answered = Vec::new();
@@ -242,28 +279,38 @@ async fn whoever_ends_a_call_is_named() {
     }
     tunnel.set_zero_linger().expect("a socket");
     drop(tunnel);
-    let line = &scene.calls(2).await[1];
+    let line = &scene.calls(3).await[2];
     let told = ["outcome", "bytes_in", "bytes_out", "level"].map(|field| line[field].clone());
     assert_eq!(told, [json!("cancelled"), json!(4), json!(8), json!("INFO")], "{line}");
 
     // We, with words that HEAD does not get, and by the name of a provider file that nobody configured.
     scene.keyferry.request_for("HEAD", "/proxy/acme/ok", Person::BOB).send().await.expect(424);
     scene.keyferry.call("notion", "/v1/users", Person::ADA).await.expect(500);
-    let lines = scene.calls(4).await;
-    assert_eq!((&lines[2]["outcome"], &lines[2]["bytes_out"]), (&"not_connected".into(), &0.into()), "{}", lines[2]);
-    assert_eq!((&lines[3]["outcome"], &lines[3]["integration"]), (&"integration_not_configured".into(), &Value::Null));
+    let lines = scene.calls(5).await;
+    assert_eq!((&lines[3]["outcome"], &lines[3]["bytes_out"]), (&"not_connected".into(), &0.into()), "{}", lines[3]);
+    assert_eq!((&lines[4]["outcome"], &lines[4]["integration"]), (&"integration_not_configured".into(), &Value::Null));
 
     // We, at the end of the drain.
-    let mut download = scene.raw("/slow", "").await;
-    let mut tunnel = scene.raw("/socket", "connection: upgrade\r\nupgrade: echo\r\n").await;
-    for stream in [&mut download, &mut tunnel] {
+    let mut cut = Vec::new();
+    for _ in 0..10 {
+        cut.push(scene.raw("/slow", "").await);
+        cut.push(scene.raw("/socket", "connection: upgrade\r\nupgrade: echo\r\n").await);
+    }
+    for stream in &mut cut {
         assert_eq!(stream.read_u8().await.expect("a head"), b'H');
+    }
+    let mut http2 = scene.http2().await;
+    let mut answers = Vec::new();
+    for _ in 0..10 {
+        let (answer, _) = http2.send_request(scene.post("/slow"), true).expect("it is open");
+        answers.push(answer.await.expect("a head"));
     }
     scene.keyferry.terminate();
     let exit = scene.keyferry.wait(LIMIT).await;
     let lines = exit.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let cut: Vec<Value> = lines.filter(|line| line["target"] == "call").skip(4).collect();
-    assert_eq!(cut.len(), 2, "{cut:?}");
+    let cut: Vec<Value> = lines.filter(|line| line["target"] == "call").skip(5).collect();
+    assert_eq!(cut.len(), 30, "{cut:?}");
+    drop(answers);
     for line in cut {
         assert_eq!((&line["outcome"], &line["level"]), (&"shutting_down".into(), &"WARN".into()), "{line}");
     }

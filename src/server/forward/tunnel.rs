@@ -28,7 +28,8 @@ pub(super) async fn join(
     caller: OnUpgrade,
     provider: OnUpgrade,
     idle: Duration,
-    tether: Option<Tether>,
+    mut tether: Option<Tether>,
+    // Let go before the tether, which the end of the listener waits for: it is told whatever ends the call.
     mut record: CallRecord,
 ) {
     let Ok((caller, provider)) = tokio::try_join!(caller, provider) else {
@@ -47,7 +48,7 @@ pub(super) async fn join(
         outcome = copy_bidirectional_with_sizes(&mut caller, &mut provider, BUFFER_BYTES, BUFFER_BYTES) => outcome.is_ok(),
         () = activity.silence(idle) => true,
         // Cut off by us, which the record sees by the time.
-        () = over(tether) => return record.tunnelled(caller.read, provider.read),
+        () = over(&mut tether) => return record.tunnelled(caller.read, provider.read),
     };
     record.tunnelled(caller.read, provider.read);
     if is_whole {
@@ -85,9 +86,9 @@ impl Activity {
     }
 }
 
-async fn over(tether: Option<Tether>) {
+async fn over(tether: &mut Option<Tether>) {
     match tether {
-        Some(mut tether) => drop(tether.stages.wait_for(|stage| *stage == Stage::Over).await),
+        Some(tether) => drop(tether.stages.wait_for(|stage| *stage == Stage::Over).await),
         None => std::future::pending().await,
     }
 }

@@ -110,6 +110,8 @@ where
             // hyper has put there the way to an upgrade.
             request.extensions_mut().insert(upgrades.clone());
         }
+        // What HTTP/2 answers has a task of its own, whose end the listener has to wait for as well.
+        let held = (!is_http1).then(|| upgrades.clone());
         // Called inside, so that the answering is built where it stays and not carried there.
         let service = Arc::clone(&service);
         let handled = Arc::clone(&handled);
@@ -126,7 +128,7 @@ where
                 // HTTP/2 asks for the first piece only once the peer's window has room for it.
                 in_flight.handed_over();
             }
-            Ok::<_, Infallible>(response.map(|body| Counted { body, in_flight }))
+            Ok::<_, Infallible>(response.map(|body| Counted { body, in_flight, _held: held }))
         }
     });
     if is_http2 {
@@ -291,8 +293,10 @@ async fn next_stage(mut stages: watch::Receiver<Stage>) -> Stage {
 
 /// An answer's body that counts as in flight until it is gone.
 struct Counted<B> {
+    /// Let go first, since what ends with it is told before the listener has ended.
     body: B,
     in_flight: InFlight,
+    _held: Option<Tether>,
 }
 
 impl<B: Body + Unpin> Body for Counted<B> {

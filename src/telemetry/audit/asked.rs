@@ -33,7 +33,7 @@ impl Asked {
     }
 
     /// The work that is being done here is asked for by this caller.
-    pub fn is_known(caller: &CallerName) {
+    pub fn set_caller(caller: &CallerName) {
         let _ = ASKED.try_with(|asked| asked.0.caller.set(caller.clone()));
     }
 
@@ -66,7 +66,7 @@ mod tests {
         assert!(Asked::here().is_none());
         let work = async {
             let begun = Asked::here().expect("somebody asked");
-            Asked::is_known(&CallerName::parse("backend").expect("a name"));
+            Asked::set_caller(&CallerName::parse("backend").expect("a name"));
             let detached = tokio::spawn(begun.during(async { Asked::here().expect("they still do") }));
             let asked = detached.await.expect("it ends");
             assert_eq!((asked.request(), asked.caller()), ("r-1", Some("backend")));

@@ -1,6 +1,9 @@
 //! Answers of every shape: where the fields stand, when the token ends, which are errors.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use serde_json::{Value, json};
 
 use super::Acme;
@@ -116,20 +119,37 @@ async fn errors_whatever_the_status() {
 
 #[tokio::test]
 async fn an_error_that_repeats_what_was_sent_is_not_told() {
-    let acme = Acme::start(&file(""), "client_secret = \"the-secret-of-the-client\"").await;
-    let answer = json!({ "access_token": "A", "refresh_token": "R-0123456789", "expires_at": 1 });
-    acme.server.json("/token", &answer);
-    acme.connect().await;
-    for echoed in ["no such token: R-0123456789", "the-secret-of-the-client is wrong"] {
-        acme.server.answer("/token", 400, "application/json", &json!({ "error": echoed }).to_string());
-        acme.keyferry.call("acme", "/me", Person::ADA).await;
+    const CODE: &str = "the-code-of-the-callback";
+    const SECRET: &str = "the-secret-of-the-client";
+    const REFRESH_TOKEN: &str = "the-refresh-token";
+    let basic = BASE64_STANDARD.encode(format!("the-id:{SECRET}"));
+    for method in ["client_secret_post", "client_secret_basic"] {
+        let file = file("").replace("[oauth]", &format!("[oauth]\ntoken_endpoint_auth_method = \"{method}\""));
+        let acme = Acme::start(&file, &format!("client_secret = {SECRET:?}")).await;
+        let mut echoes = vec![format!("no such code: {CODE}"), format!("{SECRET} is wrong")];
+        if method == "client_secret_basic" {
+            echoes.push(format!("who is Basic {basic}?"));
+        }
+        for echoed in &echoes {
+            acme.server.answer("/token", 400, "application/json", &json!({ "error": echoed }).to_string());
+            let sent = acme.begin(&[]).await;
+            let page = acme.come_back(&format!("code={CODE}&state={}", sent.state)).await.expect(502).text();
+            assert!(!page.contains(echoed), "{page}");
+        }
+        let answer = json!({ "access_token": "A", "refresh_token": REFRESH_TOKEN, "expires_at": 1 });
+        acme.server.json("/token", &answer);
+        acme.connect().await;
+        let echoed = json!({ "error": format!("no such token: {REFRESH_TOKEN}") });
+        acme.server.answer("/token", 400, "application/json", &echoed.to_string());
+        acme.keyferry.call("acme", "/me", Person::ADA).await.expect(502);
+
+        // Lines come in the order in which they were written.
+        acme.keyferry.call("nobody", "/", Person::ADA).await.expect(404);
+        acme.keyferry.until_logged("unknown_integration").await;
+        let told = acme.keyferry.logged("withheld");
+        assert!(told.len() > echoes.len(), "{told:?}");
+        acme.keyferry.assert_keeps(&[CODE, SECRET, REFRESH_TOKEN, basic.as_str()].map(str::to_owned));
     }
-    acme.server.answer("/token", 400, "application/json", r#"{"error":"no such code: the-code-of-the-callback"}"#);
-    let sent = acme.begin(&[]).await;
-    acme.come_back(&format!("code=the-code-of-the-callback&state={}", sent.state)).await;
-    acme.keyferry.until_logged("withheld").await;
-    acme.keyferry
-        .assert_keeps(&["R-0123456789", "the-secret-of-the-client", "the-code-of-the-callback"].map(str::to_owned));
 }
 
 #[tokio::test]

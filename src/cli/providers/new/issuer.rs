@@ -133,6 +133,7 @@ mod tests {
     fn words(failure: Failure) -> String {
         match failure {
             Failure::Configuration(text) | Failure::Other(text) => text,
+            Failure::Impatient => unreachable!("nothing is served"),
         }
     }
 
