@@ -6,6 +6,7 @@ mod count;
 mod dial;
 mod error;
 mod fetch;
+mod form;
 mod identity;
 mod lane;
 mod pool;
