@@ -35,7 +35,7 @@ pub use call_record::CallRecord;
 pub use forward::{ForwardError, forward};
 pub use items::ItemStream;
 pub use process::{Listener, Process};
-pub use reload::{Asked, Notice, Reloaded, Reloads};
+pub use reload::{Notice, Reloaded, Reloads, Wish};
 pub use respond::malformed;
 pub use service::Service;
 pub use settings::{App, Caller, Claim, Identity, KeyHash, Limits, LoginToken, Settings, Tls, Whoami};

@@ -18,7 +18,7 @@ use crate::broker::{Changes, Network};
 use crate::config::{self, Config, LoadRequest, Loaded, Problem, Sources};
 use crate::model::{CallerName, IntegrationName};
 use crate::server::listen::TlsFileError;
-use crate::server::{Asked, Notice, Reloaded, Settings};
+use crate::server::{Notice, Reloaded, Settings, Wish};
 use crate::telemetry::audit::{self, About, Event};
 use crate::telemetry::trace::{self, Tracer};
 use crate::telemetry::{self, Logs, TelemetryError};
@@ -88,25 +88,29 @@ pub(super) fn follow(parts: Arc<Parts>, started_by: StartedBy, reloading: Reload
     let StartedBy { fixed, server, net, log, telemetry } = started_by;
     let mut watcher = Watcher::new();
     watcher.follow(sources.clone());
-    let (asking, asked) = mpsc::channel(16);
+    let (asking, wishes) = mpsc::channel(16);
     parts.service.load().process().reloads().answered_by(asking);
     parts.service.load().process().counts_lines_of(logs.clone());
     let first = sources.clone();
     let in_force = InForce { sources, server, net, log, telemetry };
     let reloader = Reloader { parts, request, logs, supervisor, watcher, fixed, first, in_force, is_refused: false };
-    tokio::spawn(reloader.run(asked, hangups))
+    tokio::spawn(reloader.run(wishes, hangups))
 }
 
 impl Reloader {
-    async fn run(mut self, mut asked: mpsc::Receiver<Asked>, mut hangups: mpsc::Receiver<()>) {
+    async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, mut hangups: mpsc::Receiver<()>) {
         loop {
-            let (cause, answer) = tokio::select! {
-                Some(answer) = asked.recv() => (Cause::Request, Some(answer)),
+            let (cause, wish) = tokio::select! {
+                Some(wish) = wishes.recv() => (Cause::Request, Some(wish)),
                 Some(()) = hangups.recv() => (Cause::Signal, None),
                 () = self.watcher.changed() => (Cause::Files, None),
             };
             self.supervisor.reloading();
-            let outcome = self.reload(cause).await;
+            let (by, answer) = wish.map(|Wish { by, answer }| (by, answer)).unzip();
+            let outcome = match by.flatten() {
+                Some(asked) => asked.during(self.reload(cause)).await,
+                None => self.reload(cause).await,
+            };
             self.supervisor.ready(match outcome {
                 Reloaded::Good { .. } => "serving, with the configuration as it is in its files",
                 Reloaded::Refused(_) => "serving; the configuration has mistakes, and the one before stays in force",

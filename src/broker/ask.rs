@@ -11,12 +11,12 @@ use crate::telemetry::trace::{Span, attribute};
 use crate::upstream::{FetchRequest, FetchResponse};
 
 /// The answer to a token request.
-pub(super) struct TokenAnswer {
+pub(super) struct TokenAnswer<'a> {
     answer: FetchResponse,
-    sent: Sent,
+    sent: Sent<'a>,
 }
 
-impl TokenAnswer {
+impl TokenAnswer<'_> {
     /// What `read` makes of status and body. An error's code that repeats what was sent is not told.
     pub(super) fn read<T>(&self, read: impl FnOnce(u16, &[u8]) -> Result<T, TokenError>) -> Result<T, TokenError> {
         read(self.answer.status.as_u16(), &self.answer.body).map_err(|error| error.without(&self.sent))
@@ -53,19 +53,19 @@ impl Broker {
     }
 
     /// The same for a token request, with what a span says of it: who was asked, and the status of the answer.
-    pub(super) async fn ask_for_token(
+    pub(super) async fn ask_for_token<'a>(
         &self,
-        integration: &Integration,
+        integration: &'a Integration,
         request: HttpRequest,
         span: &mut Span,
-    ) -> Result<TokenAnswer, BrokerError> {
+    ) -> Result<TokenAnswer<'a>, BrokerError> {
         if span.is_recorded()
             && let Ok(url) = Url::parse(&request.url)
         {
             span.set(attribute::METHOD, request.method);
             span.asks(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
         }
-        let sent = Sent::of(&request);
+        let sent = Sent::of(&request, integration.client_id.as_deref().unwrap_or_default());
         let answer = self.ask(integration, request).await?;
         span.status(answer.status.as_u16());
         Ok(TokenAnswer { answer, sent })

@@ -124,11 +124,11 @@ impl Broker {
         self.keep_client_grant(expected, Stored { connection, grant: Some(grant), variables }).await
     }
 
-    async fn ask_client_grant(
+    async fn ask_client_grant<'a>(
         self: &Arc<Self>,
-        integration: &Arc<Integration>,
+        integration: &'a Arc<Integration>,
         span: &mut Span,
-    ) -> Result<(TokenAnswer, Vec<String>), BrokerError> {
+    ) -> Result<(TokenAnswer<'a>, Vec<String>), BrokerError> {
         let variables = variables(integration, BTreeMap::new())?;
         let client = self.client_for(integration, &variables, &BTreeMap::new())?;
         let endpoints = self.endpoints(integration, &client, &variables, None).await?;

@@ -176,7 +176,7 @@ impl Broker {
         key: &ConnectionKey,
         known: Option<&Connection>,
         error: TokenError,
-        answer: &TokenAnswer,
+        answer: &TokenAnswer<'_>,
     ) -> BrokerError {
         if matches!(error, TokenError::ClientRefused { .. }) {
             tracing::error!(integration = %key.integration, %error, "the operator has to mend this integration");
@@ -185,13 +185,13 @@ impl Broker {
         self.pause_refreshes(key, known, error.into(), asked.map(|wait| wait.min(LONGEST_PAUSE)))
     }
 
-    async fn ask_refresh(
+    async fn ask_refresh<'a>(
         self: &Arc<Self>,
-        integration: &Arc<Integration>,
+        integration: &'a Arc<Integration>,
         stored: &Stored,
         grant: &Grant,
         span: &mut Span,
-    ) -> Result<TokenAnswer, BrokerError> {
+    ) -> Result<TokenAnswer<'a>, BrokerError> {
         let client = self.client_for(integration, &stored.variables, &grant.captured)?;
         let endpoints = self.endpoints(integration, &client, &stored.variables, Some(grant)).await?;
         let random = entropy::random_token()?;

@@ -9,19 +9,16 @@ use url::{Url, form_urlencoded};
 use super::{HttpRequest, TokenError};
 use crate::model::Secret;
 
-/// Parameters whose values are words of RFC 6749 or the operator's own, which errors may well name.
-const TOLD: [&str; 11] = [
+/// Parameters whose values are words of the protocol, or places and scopes that errors may well name.
+const TOLD: [&str; 8] = [
     "grant_type",
-    "client_id",
     "client_assertion_type",
-    "redirect_uri",
-    "scope",
-    "resource",
-    "audience",
     "token_type_hint",
     "subject_token_type",
     "actor_token_type",
     "requested_token_type",
+    "redirect_uri",
+    "scope",
 ];
 
 /// So many characters in a row of a secret are too many.
@@ -31,12 +28,16 @@ const SHOWN: usize = 8;
 const WITHHELD: &str = "(withheld, since it repeats what was sent)";
 
 /// The values of a request that are not to be told.
-pub struct Sent(Vec<Secret>);
+pub struct Sent<'a> {
+    secrets: Vec<Secret>,
+    /// Our name, which no error has to keep to itself.
+    client_id: &'a str,
+}
 
-impl Sent {
-    /// Those of this request: its parameters, wherever they stand, and its credentials.
-    pub fn of(request: &HttpRequest) -> Self {
-        let mut sent = Self(Vec::new());
+impl<'a> Sent<'a> {
+    /// Those of this request by this client: its parameters, wherever they stand, and its credentials.
+    pub fn of(request: &HttpRequest, client_id: &'a str) -> Self {
+        let mut sent = Self { secrets: Vec::new(), client_id };
         if let Ok(url) = Url::parse(&request.url) {
             sent.take_all(url.query_pairs());
         }
@@ -52,8 +53,8 @@ impl Sent {
             sent.take("", credentials);
             // A client's id and secret, each form-encoded (RFC 6749 section 2.3.1).
             let pair = STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            if let Some((_, secret)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
-                sent.take_all(form_urlencoded::parse(secret.as_bytes()).map(|(secret, _)| ("", secret)));
+            for part in pair.iter().flat_map(|pair| pair.split(':')) {
+                sent.take_all(form_urlencoded::parse(part.as_bytes()).map(|(part, _)| ("", part)));
             }
         }
         sent
@@ -73,23 +74,24 @@ impl Sent {
     }
 
     fn take(&mut self, name: &str, value: &str) {
-        if value.len() >= SHOWN && !TOLD.contains(&name) {
-            self.0.push(Secret::new(value));
+        if value.len() >= SHOWN && value != self.client_id && !TOLD.contains(&name) {
+            self.secrets.push(Secret::new(value));
         }
     }
 
     /// Whether a part of one of them is in these words.
     fn is_in(&self, words: &str) -> bool {
         let parts = words.as_bytes().windows(SHOWN);
-        let has =
-            |part: &[u8]| self.0.iter().any(|value| value.expose().as_bytes().windows(SHOWN).any(|own| own == part));
+        let has = |part: &[u8]| {
+            self.secrets.iter().any(|value| value.expose().as_bytes().windows(SHOWN).any(|own| own == part))
+        };
         parts.into_iter().any(has)
     }
 }
 
 impl TokenError {
     /// The error, without a code that repeats what was sent.
-    pub fn without(mut self, sent: &Sent) -> Self {
+    pub fn without(mut self, sent: &Sent<'_>) -> Self {
         match &mut self {
             Self::Terminal { code } | Self::ClientRefused { code } | Self::Other { code, .. } if sent.is_in(code) => {
                 WITHHELD.clone_into(code);
@@ -113,7 +115,7 @@ mod tests {
                 headers: vec![("authorization".into(), Secret::new(header))],
                 body: Secret::new(body),
             };
-            let error = TokenError::Other { status: 400, code: code.into() }.without(&Sent::of(&request));
+            let error = TokenError::Other { status: 400, code: code.into() }.without(&Sent::of(&request, "the-client"));
             let expected = if is_told { code } else { WITHHELD };
             assert_eq!(error, TokenError::Other { status: 400, code: expected.into() }, "{url} {header} {body}");
         }
@@ -136,6 +138,8 @@ mod tests {
         );
         check(url, &format!("Basic {}", STANDARD.encode("the-client:s3cr3t%3Aours")), "", "the-client is wrong", true);
         check(url, "Basic dGhlLWNsaWVudDpzM2NyM3Q", "", "Basic dGhlLWNsaWVudDpzM2NyM3Q is wrong", false);
+        check(url, &format!("Basic {}", STANDARD.encode("s3cr3t-of-ours:")), "", "who is s3cr3t-of-ours", false);
+        check(url, "", "client_id=s3cr3t-of-ours", "who is s3cr3t-of-ours", false);
         check(url, "M2Y5YTRjNzItODhlMQ==", "", "M2Y5YTRjNzItODhlMQ== is wrong", false);
         check(url, "Bearer 0123456789", "", "0123456789 is over", false);
         check(url, "", "code=short", "short", true);

@@ -13,6 +13,7 @@ use super::body::Body;
 use super::respond::{HttpError, json_response};
 use super::service::Service;
 use crate::model::Timestamp;
+use crate::telemetry::audit::Asked;
 
 /// What is to be said about a place in the configuration: a mistake or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,13 +44,18 @@ pub enum Reloaded {
     Refused(Vec<Notice>),
 }
 
-/// Somebody wants to know what becomes of another look.
-pub type Asked = oneshot::Sender<Reloaded>;
+/// A wish for another look.
+pub struct Wish {
+    /// Whose it is.
+    pub by: Option<Asked>,
+    /// Where to say what became of it.
+    pub answer: oneshot::Sender<Reloaded>,
+}
 
 /// What became of all of them, and the way to ask for one.
 #[derive(Default)]
 pub struct Reloads {
-    asking: OnceLock<mpsc::Sender<Asked>>,
+    asking: OnceLock<mpsc::Sender<Wish>>,
     changed: AtomicU64,
     unchanged: AtomicU64,
     refused: AtomicU64,
@@ -72,7 +78,7 @@ pub(super) struct ReloadCounts {
 
 impl Reloads {
     /// Whoever asks from now on asks there. Once alone; nobody is asked before.
-    pub fn answered_by(&self, asking: mpsc::Sender<Asked>) {
+    pub fn answered_by(&self, asking: mpsc::Sender<Wish>) {
         let _ = self.asking.set(asking);
     }
 
@@ -108,7 +114,7 @@ impl Reloads {
 
     async fn ask(&self) -> Option<Reloaded> {
         let (answer, answered) = oneshot::channel();
-        self.asking.get()?.send(answer).await.ok()?;
+        self.asking.get()?.send(Wish { by: Asked::here(), answer }).await.ok()?;
         answered.await.ok()
     }
 }

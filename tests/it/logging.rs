@@ -5,6 +5,7 @@ mod api;
 mod denied;
 mod page;
 mod pipe;
+mod switched;
 
 use std::time::Duration;
 

@@ -30,10 +30,16 @@ struct Inner {
     refused: Arc<Refused>,
 }
 
+/// For so long events go to the file that was in force as well as to the log: those under way were kept from the log
+/// when they began.
+const BOTH: Duration = Duration::from_millis(200);
+
 #[derive(Default)]
 struct Ways {
     /// Into the file that is in force.
     current: Option<Arc<Queue>>,
+    /// When `current` is to be closed, where no other file follows it.
+    ends_at: Option<Instant>,
     /// Into those before it, as long as something waits for them.
     closed: Vec<Weak<Queue>>,
 }
@@ -95,10 +101,10 @@ impl Sink {
     /// From now on lines go there. Those that wait for the file before it are written to that one.
     pub(in crate::telemetry) fn goes_to(&self, queue: Option<Arc<Queue>>) {
         let mut ways = self.ways();
-        ways.closed.retain(|before| before.strong_count() > 0);
-        if let Some(before) = std::mem::replace(&mut ways.current, queue) {
-            before.close();
-            ways.closed.push(Arc::downgrade(&before));
+        if queue.is_none() {
+            ways.ends_at.get_or_insert_with(|| Instant::now() + BOTH);
+        } else {
+            ways.follow(queue);
         }
     }
 
@@ -118,6 +124,17 @@ impl Sink {
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
         self.0.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ways {
+    fn follow(&mut self, queue: Option<Arc<Queue>>) {
+        self.ends_at = None;
+        self.closed.retain(|before| before.strong_count() > 0);
+        if let Some(before) = std::mem::replace(&mut self.current, queue) {
+            before.close();
+            self.closed.push(Arc::downgrade(&before));
+        }
     }
 }
 
@@ -163,7 +180,10 @@ impl Write for Sink {
     /// Takes a whole event.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         // Held for as long as it is pushed: a queue that is closed meanwhile would not write it.
-        let ways = self.ways();
+        let mut ways = self.ways();
+        if ways.ends_at.is_some_and(|moment| moment <= Instant::now()) {
+            ways.follow(None);
+        }
         let has_room = ways.current.as_ref().is_none_or(|queue| queue.push(event, MOST));
         drop(ways);
         if !has_room {
