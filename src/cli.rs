@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Problems;
 use crate::model::IntegrationName;
+use crate::telemetry::TelemetryError;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -164,6 +165,11 @@ fn integration_name(text: &str) -> Result<IntegrationName, String> {
 }
 
 impl Failure {
+    /// Logging cannot be started as it is configured.
+    fn of_log(error: TelemetryError) -> Self {
+        Self::Configuration(format!("config: 1 mistake\n  {error}"))
+    }
+
     fn other(message: impl Into<String>) -> Self {
         Self::Other(message.into())
     }

@@ -101,12 +101,16 @@ impl Store {
             Location::Memory => Backend::Embedded(Embedded::in_memory(clock.clone(), settings.timeout)?),
             Location::File(path) => {
                 let (path, clock, timeout) = (path.clone(), clock.clone(), settings.timeout);
-                let is_listed = !settings.keys.is_empty();
+                let listed = settings.keys.clone();
                 let opening = tokio::task::spawn_blocking(move || {
                     let embedded = Embedded::on_file(&path, clock, timeout)?;
                     // The file's lock is held here, so no other process makes a key at the same time.
-                    let made = if is_listed { None } else { Some(key_file::beside(&path, embedded.is_empty()?)?) };
-                    Ok((embedded, made))
+                    if listed.is_empty() {
+                        let made = key_file::beside(&path, embedded.is_empty()?)?;
+                        return Ok((embedded, Some(made)));
+                    }
+                    key_file::look_for_unlisted(&path, &listed);
+                    Ok((embedded, None))
                 });
                 let (embedded, made) =
                     opening.await.map_err(|error| StoreError::unavailable("opening its file", error))??;

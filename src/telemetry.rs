@@ -152,6 +152,17 @@ impl Default for Settings {
     }
 }
 
+/// Whether logging could be started so, as far as that can be known without making a file.
+pub fn check(settings: &Settings) -> Result<(), TelemetryError> {
+    filter(settings)?;
+    match &settings.audit {
+        Destination::File(path) => {
+            audit::check(path).map_err(|source| TelemetryError::Audit { path: path.display().to_string(), source })
+        }
+        Destination::Log | Destination::Off => Ok(()),
+    }
+}
+
 /// Starts logging for the rest of the process. Fields stand at the top level of a JSON line, beside `timestamp` (RFC
 /// 3339, UTC), `level`, `target` and `message`.
 pub fn start(settings: &Settings) -> Result<Logs, TelemetryError> {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::terminal::say;
-use super::{Environment, Outcome};
+use super::{Environment, Failure, Outcome};
 use crate::config::{self, LoadRequest};
+use crate::telemetry;
 
 /// The arguments of `keyferry check`.
 #[derive(Debug, Args)]
@@ -26,7 +27,12 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, environment: Environment) -> Outcome {
     let request =
         LoadRequest { config_path: arguments.config, environment: environment.into_pairs(), ..LoadRequest::default() };
+    let is_default = request.config_path.is_none() && !request.directory.join("config.toml").exists();
     let config = config::load(request)?;
+    telemetry::check(&config.log).map_err(Failure::of_log)?;
+    if is_default {
+        say("config: there is no config.toml here; this is of the environment and the defaults")?;
+    }
     if !config.warnings.is_empty() {
         let noun = if config.warnings.len() == 1 { "warning" } else { "warnings" };
         say(format_args!("config: {} {noun}", config.warnings.len()))?;

@@ -25,7 +25,7 @@ enum Action {
     #[command(
         after_help = "The key itself is stored nowhere. A lost key is replaced: make a new one, put its hash in \
                             config.toml beside the old one under another name, move the back end over, remove the old one.\n\n\
-                            The admin key is made the same way: write the hash as server.admin_key_hash instead of [callers]."
+                            The operator's own key for the admin listener is made with --admin; it is nobody's to call with."
     )]
     New(New),
 }
@@ -35,11 +35,23 @@ struct New {
     /// Name of the caller, as logs will show it: a-z, 0-9, - and _
     #[arg(long, default_value = "backend", value_parser = caller_name)]
     name: CallerName,
+
+    /// The operator's key instead, for the admin listener
+    #[arg(long, conflicts_with = "name")]
+    admin: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let Action::New(New { name }) = &arguments.action;
+    let Action::New(New { name, admin }) = &arguments.action;
     let key = draw()?;
+    if *admin {
+        return say(format_args!(
+            "The admin key, shown this once. Keep it for yourself, and KEYFERRY_ADMIN_KEY for when it is used:\n\n  {}\n\n\
+             For config.toml, which holds only its hash:\n\n[server]\nadmin_key_hash = \"{}\"",
+            key.expose(),
+            hash(&key)
+        ));
+    }
     say(format_args!(
         "The API key of `{name}`, shown this once; give it to the back end and to nobody else:\n\n  {}\n\n\
          For config.toml, which holds only its hash:\n\n{}",
@@ -53,10 +65,15 @@ fn draw() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("{PREFIX}{}", random.expose())))
 }
 
-fn table(name: &CallerName, key: &Secret) -> String {
+fn hash(key: &Secret) -> String {
     let hash: String = Sha256::digest(key.expose().as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hash}")
+}
+
+fn table(name: &CallerName, key: &Secret) -> String {
+    let hash = hash(key);
     format!(
-        "[callers.{name}]\nkey_hash = \"sha256:{hash}\"\n\
+        "[callers.{name}]\nkey_hash = \"{hash}\"\n\
          orgs = [\"*\"]           # or the organisations that it may name\n\
          users = [\"*\"]          # or the users\n\
          integrations = [\"*\"]   # or for example [\"hubspot\"]\n\

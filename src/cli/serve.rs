@@ -58,8 +58,7 @@ pub(super) async fn run(
     let request = arguments.request(environment);
     let Loaded { config, sources } = config::load_with_sources(request.clone());
     let config = config?;
-    let logs = telemetry::start(&config.log)
-        .map_err(|error| Failure::Configuration(format!("config: 1 mistake\n  {error}")))?;
+    let logs = telemetry::start(&config.log).map_err(Failure::of_log)?;
     let _last_lines = logs.to_the_end();
     for warning in &config.warnings {
         tracing::warn!(file = warning.file, key = warning.key, remedy = warning.remedy, "config: {}", warning.fault);

@@ -92,6 +92,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     if admin_listen.is_some_and(|admin| collide(admin, listen)) {
         table.mistake("admin_listen", format!("is the same as server.listen, {listen}"), "choose another port");
     }
+    if public_url.is_none() && !listen.ip().is_loopback() {
+        let fault = "is not written, so that links, redirects and the connect page are at localhost";
+        table.warning("public_url", fault, "write the URL by which browsers get here");
+    }
     if admin_listen.is_some_and(|admin| !admin.ip().is_loopback()) && matches!(admin_key_hash, Some(Some(_))) {
         let fault = "is beyond this machine and plain http: the admin key can be read on its way";
         table.warning("admin_listen", fault, "let only a private network reach it");

@@ -104,7 +104,7 @@ impl Embedded {
         jobs.send(Job { write, reply }).map_err(|_| gone())?;
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(source))) => Err(StoreError::Unavailable { during: WRITING, source }),
+            Ok(Ok(Err(cause))) => Err(StoreError::Unavailable { during: WRITING, cause }),
             Ok(Err(_)) => Err(gone()),
             Err(_) => Err(StoreError::timed_out(WRITING)),
         }
@@ -161,6 +161,6 @@ impl Drop for Embedded {
     }
 }
 
-fn reading(source: Cause) -> StoreError {
-    StoreError::Unavailable { during: "reading its file", source }
+fn reading(cause: Cause) -> StoreError {
+    StoreError::Unavailable { during: "reading its file", cause }
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 pub enum StoreError {
     /// The store did not answer in time or refused. After a write this leaves open whether it was done: read before
     /// trying again.
-    #[error("the store is unavailable while {during}")]
+    #[error("the store is unavailable while {during}: {cause}")]
     Unavailable {
         /// What was being done.
         during: &'static str,
-        /// What the system or the server said.
-        source: Cause,
+        /// What the system or the server said. Part of the message, so that every line of the log has it.
+        cause: Cause,
     },
     /// There is a record, but it does not open. It is left as it is.
     #[error("the record `{key}` cannot be opened: {why}")]
@@ -52,7 +52,7 @@ pub enum Unopenable {
 
 impl StoreError {
     pub(super) fn unavailable(during: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
-        Self::Unavailable { during, source: Arc::new(source) }
+        Self::Unavailable { during, cause: Arc::new(source) }
     }
 
     pub(super) fn timed_out(during: &'static str) -> Self {

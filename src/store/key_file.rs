@@ -19,7 +19,9 @@ pub(super) fn beside(store: &Path, is_empty: bool) -> Result<SealingKey, StoreEr
         Ok(text) => SealingKey::parse(&text)
             .map_err(|error| StoreError::Settings(format!("the key file {} {error}", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_empty => {
-            make(&path).map_err(|error| unusable("cannot be written", &path, &error))
+            let key = make(&path).map_err(|error| unusable("cannot be written", &path, &error))?;
+            tracing::info!(path = %path.display(), "a store key was made; without it the store does not open: back it up");
+            Ok(key)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Settings(format!(
             "the store {} exists, but its key file {} does not: restore that file, or list the key in store.keys",
@@ -27,6 +29,19 @@ pub(super) fn beside(store: &Path, is_empty: bool) -> Result<SealingKey, StoreEr
             path.display()
         ))),
         Err(error) => Err(unusable("cannot be read", &path, &error)),
+    }
+}
+
+/// Says so where a key lies beside the store that `listed` does not have: what it has sealed does not open.
+pub(super) fn look_for_unlisted(store: &Path, listed: &[SealingKey]) {
+    let path = path_beside(store);
+    let key = fs::read_to_string(&path).map(Zeroizing::new).ok().and_then(|text| SealingKey::parse(&text).ok());
+    if key.is_some_and(|key| !listed.contains(&key)) {
+        tracing::warn!(
+            path = %path.display(),
+            "a key file lies beside the store, and store.keys does not list it: what is sealed with it does not open; list it \
+             behind the new key, and run `keyferry store rekey`"
+        );
     }
 }
 

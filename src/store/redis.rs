@@ -254,8 +254,9 @@ impl Redis {
         self.arrivals.is_synced()
     }
 
+    /// Asks for a record that is never there: a user without the right to read ours is no better than no answer.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        self.link.query(&cmd("PING"), Repeat::Harmless).await.map(drop)
+        self.read("ping").await.map(drop)
     }
 
     async fn read(&self, text: &str) -> Result<Option<Sealed>, StoreError> {
@@ -289,8 +290,8 @@ impl Redis {
 /// A key that holds another type of Redis is there, but not ours.
 fn foreign(error: StoreError, text: &str) -> StoreError {
     match &error {
-        StoreError::Unavailable { source, .. }
-            if source.downcast_ref::<::redis::RedisError>().is_some_and(|error| error.code() == Some("WRONGTYPE")) =>
+        StoreError::Unavailable { cause, .. }
+            if cause.downcast_ref::<::redis::RedisError>().is_some_and(|error| error.code() == Some("WRONGTYPE")) =>
         {
             StoreError::Unopenable { key: text.to_owned(), why: Unopenable::UnknownFormat }
         }

@@ -14,7 +14,7 @@ use tracing::field::display;
 pub use self::asked::Asked;
 pub use self::denials::{Denial, Denials};
 
-pub(super) use self::file::{Sink, open};
+pub(super) use self::file::{Sink, check, open};
 
 use crate::model::{CallerName, Connection, ConnectionKey, IntegrationName, Person};
 

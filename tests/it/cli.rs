@@ -1,6 +1,7 @@
 //! The command line as its operator meets it: exit codes, what goes where, and `connect` against a running sidecar.
 
 mod asking; // how a running sidecar is found and asked, by every command that does
+mod looked_at; // what is found out before anything is served
 mod output; // output that nobody reads, and output that cannot be written
 
 use std::process::Command;
@@ -51,7 +52,7 @@ impl Typed {
 
 #[tokio::test]
 async fn check_says_every_mistake_and_warning() {
-    let (code, out, err) = Typed::new(&["check"]).run().await;
+    let (code, out, err) = Typed::new(&["check"]).config("").run().await;
     assert_eq!((code, out.as_str(), err.as_str()), (0, "config: no mistakes\n", ""));
 
     let config = "[server]\nlisen = 1\n[store]\nurl = \"ftp://x\"\n";

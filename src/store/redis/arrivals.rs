@@ -109,7 +109,7 @@ pub(super) async fn beat(arrivals: Arc<Arrivals>, link: Arc<Link>) {
         let published = link.query_within(PROOF, &arrivals.heartbeat(), Repeat::Harmless).await;
         match (&published, is_up) {
             (Err(error), true) => {
-                tracing::warn!(error = error as &dyn std::error::Error, "Redis does not answer");
+                tracing::warn!(%error, "Redis does not answer");
             }
             (Ok(_), false) => tracing::info!("Redis answers again"),
             _ => {}

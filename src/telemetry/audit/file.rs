@@ -159,6 +159,16 @@ pub(in crate::telemetry) fn open(path: &Path) -> io::Result<Opened> {
     Ok(Opened { file, is_torn })
 }
 
+/// Whether [`open`] would open it, without making it.
+pub(in crate::telemetry) fn check(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        let never_waits = OFlags::NONBLOCK.bits().cast_signed();
+        return OpenOptions::new().append(true).custom_flags(never_waits).open(path).map(drop);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.metadata()?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
 /// Fails where the file is empty, or may be written and not be read.
 fn ends_within_a_line(path: &Path) -> io::Result<bool> {
     let mut last = [0];
