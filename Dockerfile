@@ -1,9 +1,10 @@
 # Keyferry in an image that holds one static binary and an empty folder for its store.
 #
 #   docker build -t keyferry .
-#   docker run --read-only --cap-drop all -v ./config.toml:/etc/keyferry/config.toml:ro -v keyferry:/data \
+#   docker run --read-only --cap-drop all -v ./config:/etc/keyferry:ro -v keyferry:/data \
 #       -p 127.0.0.1:8080:8080 keyferry
 #
+# `config` is the folder of config.toml: where that file alone is mounted, an edited one is not taken over.
 # In a container server.listen is "0.0.0.0:8080", for which config.toml has to name callers or a login; store.url is a
 # Redis or "file:/data/keyferry.redb"; secrets are files: "file:/run/secrets/NAME". deploy/README.md has whole examples.
 

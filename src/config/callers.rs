@@ -46,18 +46,18 @@ fn one(name: &str, table: &mut Table<'_>) -> Option<ReadCaller> {
     let orgs = allowed(
         table,
         "orgs",
-        "Organisations it may name; [\"*\"] for all, as without it, which is warned of.",
+        "Organisations it may name; [\"*\"] for all. Left out it means all too, and `check` warns.",
         true,
         |text| Org::parse(text).map_err(|error| not_a("an organisation", text, &error.to_string())),
     );
     let users = allowed(
         table,
         "users",
-        "Users it may name; [\"*\"] for all, as without it, which is warned of.",
+        "Users it may name; [\"*\"] for all. Left out it means all too, and `check` warns.",
         true,
         |text| User::parse(text).map_err(|error| not_a("a user", text, &error.to_string())),
     );
-    let doc = "Integrations it may use; [\"*\"] for all, as without it, which is warned of.";
+    let doc = "Integrations it may use; [\"*\"] for all. Left out it means all too, and `check` warns.";
     let integrations = allowed(table, "integrations", doc, true, |text| {
         IntegrationName::parse(text).map_err(|error| not_a("an integration's name", text, &error.to_string()))
     });

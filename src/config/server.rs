@@ -62,7 +62,8 @@ pub(super) fn read(table: &mut Table<'_>) -> Server {
     let allowed_origins = values(table.list("allowed_origins", doc, origin));
     table.none_by_default("allowed_origins");
     table.for_example("allowed_origins", ["https://app.example.com"].as_slice());
-    let doc = "More Host values that we answer to, such as a compose service's name.";
+    let doc = "More Host values that are ours, such as a compose service's name. Others are refused in the open mode, and by \
+               an admin listener on loopback; elsewhere any is answered.";
     let allowed_hosts = values(table.list("allowed_hosts", doc, allowed_host));
     table.none_by_default("allowed_hosts");
     table.for_example("allowed_hosts", ["keyferry"].as_slice());

@@ -71,7 +71,7 @@ async fn pages_about_one_that_runs() {
     let mut walk = Walk::new(Some(configuration.server(&format!("admin_key_hash = \"{hash}\"")))).await;
     let redis = Server::start(&[]);
     walk.words.insert("redis.internal:6379", format!("127.0.0.1:{}", redis.port));
-    let more = [("ADMIN_KEY", key), ("REDIS_PASSWORD", "of-the-page".to_owned())];
+    let more = [("KEYFERRY_ADMIN_KEY", key), ("REDIS_PASSWORD", "of-the-page".to_owned())];
     walk.environment.extend(more.map(|(name, value)| (name.to_owned(), value)));
     walk.server.fault(hub_patch()).await;
     walk.running().connect("hubspot", DEFAULT).await;
