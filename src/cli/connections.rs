@@ -17,7 +17,7 @@ const PAGE: &str = "200";
 /// The arguments of `keyferry connections`.
 #[derive(Debug, Args)]
 #[command(after_help = "A connection is one account that one user has linked through one integration. The running
-sidecar is asked, on its admin listener, with the admin key: `keyferry keys new --name admin`
+sidecar is asked, on its admin listener, with the admin key: `keyferry keys new --admin`
 makes one, and its hash goes to server.admin_key_hash. No token is ever shown.
 
 Examples:
