@@ -2,6 +2,7 @@
 //! refreshed, the application calls again, the person disconnects: over every store, with every client authentication,
 //! discovered by the issuer alone. And what a person, or somebody with a person's link, may do otherwise.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -115,15 +116,16 @@ async fn lifecycle(store: &str, backup: impl Fn() -> Vec<u8>) {
         firsts.push(first);
     }
 
-    // Meanwhile the tokens end.
+    // Meanwhile the tokens end. The server counts in whole seconds, and for a part of one it may refuse what is not over
+    // here: the refusal of a token as young as this is the caller's.
+    let early = Cell::new(0);
     server.change(json!({ "access_token_ttl": 3600 })).await;
     for ((name, _), first) in integrations.iter().zip(firsts) {
         let refreshes = server.count("/token/refresh_token").await;
         until("the token is refreshed", LIMIT, || async {
             let answer = keyferry.call(name, "/api/me", Person::ADA).await;
             if answer.status == 401 {
-                // The server counts in whole seconds, and for a part of one it may refuse what is not over here: the
-                // refusal of a token as young as this is the caller's.
+                early.set(early.get() + 1);
                 return None;
             }
             (answer.expect(200).json()["token_sha256"] != first["token_sha256"]).then_some(())
@@ -154,7 +156,7 @@ async fn lifecycle(store: &str, backup: impl Fn() -> Vec<u8>) {
         let parameters = exchange["parameters"].to_string();
         assert!(parameters.contains("code_verifier") && parameters.contains("redirect_uri"), "{exchange}");
     }
-    assert_eq!(server.count("/api/401").await, 0, "every call went out with a living token");
+    assert_eq!(server.count("/api/401").await, early.get(), "every other call went out with a living token");
     assert_eq!(server.count("/token_errors/invalid_grant").await, 0);
 
     let secrets = server.secrets().await;
