@@ -45,7 +45,10 @@ class Adapter {
   }
 
   async upsert(id, payload, expiresIn) {
-    const expiresAt = typeof expiresIn === 'number' ? Date.now() + expiresIn * 1000 : Infinity;
+    // What is left by whole seconds is a second less than what was promised where one passed between making and keeping.
+    const promised = this.rows.has(id) ? undefined : payload.exp - payload.iat;
+    const life = promised > 0 ? promised : expiresIn;
+    const expiresAt = typeof life === 'number' ? Date.now() + life * 1000 : Infinity;
     this.rows.set(id, { payload, expiresAt });
     // Codes and opaque tokens are their own identifiers.
     if (SECRETS.has(this.name)) this.secrets.add(id);
