@@ -40,6 +40,11 @@ pub struct Options {
     pub malformed: fn(StatusCode) -> Response<Bytes>,
 }
 
+/// Marks an answer that may have been given before the request's body was read. What is left of that ends the
+/// connection, and a caller who was not told so would send the next request into it (RFC 9112 section 9.6).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EarlyAnswer;
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {

@@ -17,6 +17,7 @@ use self::problems::{
 use super::body::Body;
 use super::denials::Denied;
 use super::forward::ForwardError;
+use super::listen::EarlyAnswer;
 use super::origin::Misdirected;
 use super::reload::Notice;
 use crate::broker::BrokerError;
@@ -307,6 +308,7 @@ impl HttpError {
 
     /// Puts the headers of an error onto an answer of any shape.
     pub(crate) fn mark(&self, response: &mut Response<Body>, problem: &Problem) {
+        response.extensions_mut().insert(EarlyAnswer);
         let headers = response.headers_mut();
         headers.insert(KEYFERRY_ERROR, HeaderValue::from_static(problem.code));
         if let Some(seconds) = problem.retry_after_seconds() {

@@ -116,6 +116,28 @@ async fn the_missing_key_is_named() {
 }
 
 #[tokio::test]
+async fn whoever_is_refused_within_the_body_is_told_that_the_connection_ends() {
+    let (_server, keyferry) = connected().await;
+    for (request, is_told) in [
+        ("POST /proxy/acme/x HTTP/1.1\r\nkeyferry-user: nobody\r\nkeyferry-org: n\r\ncontent-length: 9\r\n", true),
+        ("PUT /integrations/acme/authorize HTTP/1.1\r\ncontent-length: 9\r\n", true),
+        ("POST /integrations/acme/nothing HTTP/1.1\r\ntransfer-encoding: chunked\r\n", true),
+        ("POST /integrations/acme/nothing HTTP/1.1\r\ncontent-length: 0\r\n", false),
+        ("GET /proxy/nobody/x HTTP/1.1\r\n", false),
+    ] {
+        let request = format!("{request}host: {}\r\n\r\n", keyferry.address());
+        let answer = Raw::connect(keyferry.address())
+            .await
+            .send(request)
+            .await
+            .read_until("\r\n\r\n", Duration::from_secs(20))
+            .await;
+        let head = answer.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 4") && head.contains("connection: close\r\n") == is_told, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_allowed_page_may_ask_and_read() {
     let (_server, keyferry) = connected().await;
     let origin = "http://localhost:3000";

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::meter::{InFlight, Meter, Overdue, Patience};
 use super::socket::{Malformed, Socket};
-use super::{Options, Peer, Stage, Tally, Tether};
+use super::{EarlyAnswer, Options, Peer, Stage, Tally, Tether};
 use crate::upstream::Wire;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -106,6 +106,7 @@ where
     let service = service_fn(move |mut request: Request<Incoming>| {
         let mut in_flight = requests.begin();
         let is_http1 = request.version() < Version::HTTP_2;
+        let has_body = !request.body().is_end_stream();
         if is_http1 && !request.extensions().is_empty() {
             // hyper has put there the way to an upgrade.
             request.extensions_mut().insert(upgrades.clone());
@@ -121,7 +122,8 @@ where
             } else {
                 service(request, peer).await
             };
-            if is_http1 && in_flight.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let is_last = in_flight.is_draining() || (has_body && response.extensions().get::<EarlyAnswer>().is_some());
+            if is_http1 && is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             if !response.body().is_end_stream() {
