@@ -198,14 +198,9 @@ impl Running {
         if !matches!(self.serving.await, Ok(Drained::Whole)) {
             tracing::warn!("the drain time is over; requests still in flight are cut off");
         }
-        let done = async {
-            while broker.under_way() > 0 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
         // Their own time: a long call may have used the drain's up, and an answer that is not stored may be a grant
         // lost.
-        if tokio::time::timeout(broker.longest_duty(), done).await.is_err() {
+        if tokio::time::timeout(broker.longest_duty(), broker.duties_ended()).await.is_err() {
             tracing::warn!("work for a grant is cut off; it is taken up at the next start");
         }
         // What is left of the drain, as far as spans are worth it, and a moment where nothing is.

@@ -171,6 +171,11 @@ impl Broker {
         self.duties.under_way()
     }
 
+    /// Waits until none of that is under way.
+    pub async fn duties_ended(&self) {
+        self.duties.ended().await;
+    }
+
     /// The longest that one of them takes while the store answers: two requests for metadata, two for its own sake, and
     /// what follows a token answer.
     pub fn longest_duty(&self) -> Duration {

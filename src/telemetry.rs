@@ -227,7 +227,8 @@ where
         }
     };
     // The last of them: a file that takes nothing is told to the log from within.
-    let to_file = json().with_writer(audit.clone());
+    let sink = audit.clone();
+    let to_file = json().with_writer(move || sink.clone());
     let to_file = to_file.with_filter(Targets::new().with_target(audit::TARGET, LevelFilter::INFO));
     let subscriber = Registry::default().with(log).with(to_file);
     (Box::new(subscriber), Logs { set, audit, queue: None })

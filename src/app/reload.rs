@@ -19,7 +19,7 @@ use crate::config::{self, Config, LoadRequest, Loaded, Problem, Sources};
 use crate::model::{CallerName, IntegrationName};
 use crate::server::listen::TlsFileError;
 use crate::server::{Notice, Reloaded, Settings, Wish};
-use crate::telemetry::audit::{self, About, Event};
+use crate::telemetry::audit::{self, About, Asked, Event};
 use crate::telemetry::trace::{self, Tracer};
 use crate::telemetry::{self, Logs, TelemetryError};
 use crate::upstream::{self, SetupError};
@@ -107,10 +107,7 @@ impl Reloader {
             };
             self.supervisor.reloading();
             let (by, answer) = wish.map(|Wish { by, answer }| (by, answer)).unzip();
-            let outcome = match by.flatten() {
-                Some(asked) => asked.during(self.reload(cause)).await,
-                None => self.reload(cause).await,
-            };
+            let outcome = Asked::carry(by.flatten(), self.reload(cause)).await;
             self.supervisor.ready(match outcome {
                 Reloaded::Good { .. } => "serving, with the configuration as it is in its files",
                 Reloaded::Refused(_) => "serving; the configuration has mistakes, and the one before stays in force",

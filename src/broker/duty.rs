@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::BrokerError;
 use crate::telemetry::audit::Asked;
 
-/// Counts what is under way: every task holds one of these.
+/// What is under way: every task holds a receiver, through which nothing is ever sent.
 #[derive(Clone, Default)]
-pub(super) struct Duties(Arc<()>);
+pub(super) struct Duties(Arc<watch::Sender<()>>);
 
 impl Duties {
     /// Runs the work to its end and gives its outcome to whoever still waits. Dropping the future that this returns
@@ -17,16 +19,13 @@ impl Duties {
         &self,
         work: impl Future<Output = Result<T, BrokerError>> + Send + 'static,
     ) -> impl Future<Output = Result<T, BrokerError>> + Send + 'static {
-        let held = self.clone();
+        let held = self.0.subscribe();
         let work = async move {
             let outcome = work.await;
             drop(held);
             outcome
         };
-        let task = match Asked::here() {
-            Some(asked) => tokio::spawn(asked.during(work)),
-            None => tokio::spawn(work),
-        };
+        let task = tokio::spawn(Asked::carry(Asked::here(), work));
         async move {
             task.await
                 .unwrap_or_else(|error| Err(BrokerError::Internal(format!("a task ended without an outcome: {error}"))))
@@ -35,6 +34,11 @@ impl Duties {
 
     /// How many are under way.
     pub(super) fn under_way(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
+        self.0.receiver_count()
+    }
+
+    /// Waits until nothing is under way.
+    pub(super) async fn ended(&self) {
+        self.0.closed().await;
     }
 }

@@ -12,6 +12,7 @@ use super::circuit::{Circuit, Phase, Turn};
 use super::{Broker, Integration, activity};
 use crate::model::{IntegrationName, Timestamp};
 use crate::route::Rate;
+use crate::telemetry::metric::label;
 use crate::upstream::UpstreamError;
 
 /// How the exchange with a provider ended, as far as its circuit is concerned.
@@ -77,29 +78,18 @@ pub(super) struct Seen {
     pub(super) counts: activity::Counts,
 }
 
-/// What becomes of a proxied call over its connection's budget, or to a provider whose circuit is open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LimitMode {
-    /// It goes, and is counted.
-    #[default]
-    Observe,
-    /// It waits for the budget for a while. Where the circuit is open, it is refused.
-    Delay,
-    /// It is refused.
-    Reject,
-}
-
-impl LimitMode {
-    /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 3] = [Self::Observe, Self::Delay, Self::Reject];
-
-    /// The word of the configuration and of metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Delay => "delay",
-            Self::Reject => "reject",
-        }
+label! {
+    /// What becomes of a proxied call over its connection's budget, or to a provider whose circuit is open; its word is that
+    /// of the configuration too.
+    #[derive(Default)]
+    pub LimitMode {
+        /// It goes, and is counted.
+        #[default]
+        Observe = "observe",
+        /// It waits for the budget for a while. Where the circuit is open, it is refused.
+        Delay = "delay",
+        /// It is refused.
+        Reject = "reject",
     }
 }
 

@@ -74,7 +74,7 @@ impl Service {
         }
         let name = target.integration;
         let known = self.broker.integration(name);
-        record.names(known.as_ref().filter(|integration| integration.is_configured()));
+        record.names(known.as_ref());
         record.goes_to(target.path);
         let place = known.as_ref().map(|integration| &integration.provider.api.auth);
         let caller = self.identify(request.headers(), request.uri(), request.extensions(), place).await?;

@@ -89,9 +89,10 @@ impl CallRecord {
         })))
     }
 
-    /// The integration that the path names, if there is one of that name.
+    /// The integration that the path names, if there is one of that name. A provider file that is shipped, and that nobody
+    /// configured, is none: whoever calls all of them would make a series of each.
     pub(super) fn names(&mut self, integration: Option<&Arc<Integration>>) {
-        self.note(|known| known.integration = integration.cloned());
+        self.note(|known| known.integration = integration.filter(|named| named.is_configured()).cloned());
     }
 
     /// The path that goes to the provider. Kept only where the log is to have it: some hold a secret.

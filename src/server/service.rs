@@ -148,8 +148,7 @@ impl Service {
         if crossing == Crossing::Foreign && !is_exempt(&endpoint, &head) {
             let Endpoint::Call(target) = endpoint else { return Err(HttpError::CrossSite) };
             let mut record = CallRecord::begin(&self.process, number, &head.method);
-            let known = self.broker.integration(target.integration);
-            record.names(known.as_ref().filter(|integration| integration.is_configured()));
+            record.names(self.broker.integration(target.integration).as_ref());
             return Ok(self.refused_call(&HttpError::CrossSite, number, peer, record));
         }
         if crossing == Crossing::Allowed && cors::is_preflight(&head.method, &head.headers) {

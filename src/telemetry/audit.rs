@@ -17,6 +17,7 @@ pub use self::denials::{Denial, Denials};
 pub(super) use self::file::{Sink, check, open};
 
 use crate::model::{CallerName, Connection, ConnectionKey, IntegrationName, Person};
+use crate::telemetry::metric::label;
 
 /// The target of every event of the stream.
 pub const TARGET: &str = "audit";
@@ -36,56 +37,27 @@ pub enum Destination {
     File(PathBuf),
 }
 
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A connection has a new grant.
-    Connected,
-    /// Whoever began an authorization has given their word for it.
-    Confirmed,
-    /// A grant could not be refreshed, for now or for good.
-    RefreshFailed,
-    /// A connection was ended.
-    Disconnected,
-    /// Somebody was refused.
-    Denied,
-    /// Everything that is kept of a person was taken away.
-    PersonDeleted,
-    /// Every record that opens is sealed by the newest store key.
-    Rekeyed,
-    /// Another configuration is in force.
-    Reloaded,
-    /// An API key, or what it may do, has come, gone or changed.
-    KeyChanged,
-}
-
-impl Event {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Connected,
-        Self::Confirmed,
-        Self::RefreshFailed,
-        Self::Disconnected,
-        Self::Denied,
-        Self::PersonDeleted,
-        Self::Rekeyed,
-        Self::Reloaded,
-        Self::KeyChanged,
-    ];
-
-    /// The message of its line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Confirmed => "confirmed",
-            Self::RefreshFailed => "refresh_failed",
-            Self::Disconnected => "disconnected",
-            Self::Denied => "denied",
-            Self::PersonDeleted => "person_deleted",
-            Self::Rekeyed => "rekeyed",
-            Self::Reloaded => "reloaded",
-            Self::KeyChanged => "key_changed",
-        }
+label! {
+    /// What happened; the message of its line.
+    pub Event {
+        /// A connection has a new grant.
+        Connected = "connected",
+        /// Whoever began an authorization has given their word for it.
+        Confirmed = "confirmed",
+        /// A grant could not be refreshed, for now or for good.
+        RefreshFailed = "refresh_failed",
+        /// A connection was ended.
+        Disconnected = "disconnected",
+        /// Somebody was refused.
+        Denied = "denied",
+        /// Everything that is kept of a person was taken away.
+        PersonDeleted = "person_deleted",
+        /// Every record that opens is sealed by the newest store key.
+        Rekeyed = "rekeyed",
+        /// Another configuration is in force.
+        Reloaded = "reloaded",
+        /// An API key, or what it may do, has come, gone or changed.
+        KeyChanged = "key_changed",
     }
 }
 

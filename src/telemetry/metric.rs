@@ -17,7 +17,7 @@ macro_rules! label {
             /// All of them, in the order of their declaration.
             $vis const ALL: [Self; [$(stringify!($variant)),+].len()] = [$(Self::$variant),+];
 
-            /// The word of metrics.
+            /// Its word, for metrics and the log.
             $vis fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+

@@ -42,6 +42,14 @@ impl Asked {
         ASKED.scope(self, work)
     }
 
+    /// Does the work as asked for by that one, where somebody asked.
+    pub async fn carry<F: Future>(by: Option<Self>, work: F) -> F::Output {
+        match by {
+            Some(asked) => asked.during(work).await,
+            None => work.await,
+        }
+    }
+
     pub(super) fn request(&self) -> &str {
         &self.0.request
     }

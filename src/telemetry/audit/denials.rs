@@ -6,53 +6,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{About, Event, write};
+use crate::telemetry::metric::label;
 
 /// How many denials for one reason are told one by one, within how long.
 const TOLD: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Why somebody was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Denial {
-    /// No key or session, or a wrong one.
-    Unauthenticated,
-    /// Not what this caller may do.
-    OutsideScope,
-    /// From a page of somebody else.
-    CrossSite,
-    /// Through a proxy, in the open mode.
-    Forwarded,
-    /// Not the operator's key.
-    WrongAdminKey,
-    /// An authorization that another person began.
-    SomebodyElse,
-    /// An authorization that was begun in another browser.
-    AnotherBrowser,
-}
-
-impl Denial {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Unauthenticated,
-        Self::OutsideScope,
-        Self::CrossSite,
-        Self::Forwarded,
-        Self::WrongAdminKey,
-        Self::SomebodyElse,
-        Self::AnotherBrowser,
-    ];
-
-    /// The reason of its line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthenticated => "unauthenticated",
-            Self::OutsideScope => "outside_scope",
-            Self::CrossSite => "cross_site",
-            Self::Forwarded => "forwarded",
-            Self::WrongAdminKey => "wrong_admin_key",
-            Self::SomebodyElse => "somebody_else",
-            Self::AnotherBrowser => "another_browser",
-        }
+label! {
+    /// Why somebody was refused; the reason of its line.
+    #[derive(PartialOrd, Ord)]
+    pub Denial {
+        /// No key or session, or a wrong one.
+        Unauthenticated = "unauthenticated",
+        /// Not what this caller may do.
+        OutsideScope = "outside_scope",
+        /// From a page of somebody else.
+        CrossSite = "cross_site",
+        /// Through a proxy, in the open mode.
+        Forwarded = "forwarded",
+        /// Not the operator's key.
+        WrongAdminKey = "wrong_admin_key",
+        /// An authorization that another person began.
+        SomebodyElse = "somebody_else",
+        /// An authorization that was begun in another browser.
+        AnotherBrowser = "another_browser",
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::telemetry::metric::Counter;
 use crate::telemetry::queue::{Left, MOST, Output, Queue};
@@ -149,12 +148,7 @@ pub(in crate::telemetry) struct Opened {
 /// Opens the file of a stream for appending, and makes it where it is not there. Nobody else may read it. A pipe that
 /// nobody reads cannot be opened: waiting for somebody would hold up whoever opens it.
 pub(in crate::telemetry) fn open(path: &Path) -> io::Result<Opened> {
-    let never_waits = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(never_waits).open(path);
-    let file = file.map_err(|error| match Errno::from_io_error(&error) {
-        Some(Errno::NXIO) => io::Error::other("it is a pipe that nobody reads, or no file at all"),
-        _ => error,
-    })?;
+    let file = append(path, true)?;
     let is_torn = file.metadata()?.is_file() && ends_within_a_line(path).unwrap_or(false);
     Ok(Opened { file, is_torn })
 }
@@ -162,11 +156,19 @@ pub(in crate::telemetry) fn open(path: &Path) -> io::Result<Opened> {
 /// Whether [`open`] would open it, without making it.
 pub(in crate::telemetry) fn check(path: &Path) -> io::Result<()> {
     if path.exists() {
-        let never_waits = OFlags::NONBLOCK.bits().cast_signed();
-        return OpenOptions::new().append(true).custom_flags(never_waits).open(path).map(drop);
+        return append(path, false).map(drop);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if folder.metadata()?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+fn append(path: &Path, make: bool) -> io::Result<File> {
+    let never_waits = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().append(true).create(make).mode(0o600).custom_flags(never_waits).open(path);
+    file.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::NXIO) => io::Error::other("it is a pipe that nobody reads, or no file at all"),
+        _ => error,
+    })
 }
 
 /// Fails where the file is empty, or may be written and not be read.
@@ -176,14 +178,6 @@ fn ends_within_a_line(path: &Path) -> io::Result<bool> {
     file.seek(SeekFrom::End(-1))?;
     file.read_exact(&mut last)?;
     Ok(last != *b"\n")
-}
-
-impl MakeWriter<'_> for Sink {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }
 
 impl Write for Sink {

@@ -307,9 +307,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until nothing is under way: whoever comes right after a refresh is given what it brought.
     async fn settle(&self) {
-        while self.broker().under_way() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        self.broker().duties_ended().await;
     }
 
     /// A call through the sidecar, as an application makes it; gives the status of the answer.
